@@ -1,0 +1,168 @@
+"""The error tree. It knows neither HTTP nor any dialect; `api/errors.py` maps it to statuses.
+
+HoshikageError
+├── SettingsError            a variable has a value that cannot be used
+├── RequestError             what was asked cannot be done as asked
+│   ├── ContextOverflow      the prompt is longer than the window
+│   └── Unsupported          this model cannot do that
+├── ModelError               about a model's name or file
+│   ├── ModelNotFound        no such name is registered
+│   ├── BadName              not a model name
+│   ├── NameTaken            the name is registered already
+│   ├── FileMissing          the file is not there
+│   ├── NotGguf              the file is not a GGUF model, or a damaged one
+│   ├── RegistryCorrupt      model_map.json and its last good copy cannot be read
+│   └── TemplateFailed       the chat template cannot be rendered
+├── PullError                a model could not be fetched
+│   ├── UnknownSource        no hub takes this name
+│   ├── PipMissing           the package index needs pip
+│   ├── DiskFull             not enough space
+│   └── HashMismatch         what arrived is not what was asked for
+└── EngineError              about a worker process
+    ├── LoadFailed           llama.cpp refused the model
+    ├── EngineCrashed        the worker ended while it had work
+    ├── SequenceFailed       one sequence could not go on
+    └── Overloaded           the queue is full
+"""
+
+from typing import ClassVar
+
+
+class HoshikageError(Exception):
+    """An error with a code for programs, an English and a Japanese text, and the data that both texts name."""
+
+    code: ClassVar[str] = "error"
+    en: ClassVar[str] = "{reason}"
+    ja: ClassVar[str] = "{reason}"
+
+    def __init__(self, **data: object) -> None:
+        self.data = data
+        super().__init__(self.en.format(**data))
+
+    def text(self, language: str) -> str:
+        """The message in `language` ("ja", else English)."""
+        return (self.ja if language == "ja" else self.en).format(**self.data)
+
+
+class SettingsError(HoshikageError):
+    code = "bad_setting"
+    en = "{variable}={value!r} cannot be used: {allowed}"
+    ja = "{variable}={value!r} は使えません: {allowed}"
+
+
+class RequestError(HoshikageError):
+    code = "bad_request"
+
+
+class ContextOverflow(RequestError):
+    code = "context_length_exceeded"
+    en = "the prompt has {tokens} tokens, more than the context length of {limit} tokens; shorten it or raise num_ctx"
+    ja = "プロンプトは {tokens} トークンで、コンテキスト長 {limit} トークンを超えています。短くするか num_ctx を上げてください。"
+
+
+class Unsupported(RequestError):
+    code = "unsupported"
+    en = '"{model}" does not support {capability}'
+    ja = "モデル '{model}' は {capability} に対応していません。"
+
+
+class ModelError(HoshikageError):
+    code = "model_error"
+
+
+class ModelNotFound(ModelError):
+    code = "model_not_found"
+    en = "model '{name}' not found"
+    ja = "モデル '{name}' は登録されていません。`hoshikage list` で確認してください。"
+
+
+class BadName(ModelError):
+    code = "invalid_name"
+    en = "'{name}' is not a model name: letters, digits, '_', '-' and '.', first a letter, a digit or '_', as in 'gemma3:4b'"
+    ja = "'{name}' はモデル名に使えません。英数字と _ - . だけを使い、先頭は英数字か _ にしてください（例: gemma3:4b）。"
+
+
+class NameTaken(ModelError):
+    code = "name_taken"
+    en = "the name '{name}' is taken by {path}; choose another, or run `hoshikage remove {name}` first"
+    ja = "'{name}' は {path} が使用中です。別の名前にするか、先に `hoshikage remove {name}` を実行してください。"
+
+
+class FileMissing(ModelError):
+    code = "file_missing"
+    en = "no such file: {path}"
+    ja = "ファイルが見つかりません: {path}"
+
+
+class NotGguf(ModelError):
+    code = "not_gguf"
+    en = "{path} is not a usable GGUF file: {reason}"
+    ja = "{path} は使える GGUF ファイルではありません: {reason}"
+
+
+class RegistryCorrupt(ModelError):
+    code = "registry_corrupt"
+    en = "{path} cannot be read ({reason}), nor can its last good copy; repair or delete it"
+    ja = "{path} が読めません（{reason}）。控えも使えません。修復するか削除してください。"
+
+
+class TemplateFailed(ModelError):
+    code = "template_failed"
+    en = "template error: {reason}"
+    ja = "テンプレートのエラー: {reason}"
+
+
+class PullError(HoshikageError):
+    code = "pull_failed"
+
+
+class UnknownSource(PullError):
+    code = "unknown_source"
+    en = "'{name}' names no source that can be pulled from: {known}"
+    ja = "'{name}' の取得元が分かりません。使えるもの: {known}"
+
+
+class PipMissing(PullError):
+    code = "pip_missing"
+    en = "pip is missing in this Python; install it with `{python} -m ensurepip --upgrade`"
+    ja = "この Python に pip がありません。`{python} -m ensurepip --upgrade` で入れてください。"
+
+
+class DiskFull(PullError):
+    code = "disk_full"
+    en = "{folder} has {free} bytes free, {needed} are needed"
+    ja = "{folder} の空きは {free} バイトですが、{needed} バイト必要です。"
+
+
+class HashMismatch(PullError):
+    code = "hash_mismatch"
+    en = "{name} arrived damaged: sha256 is {actual}, expected {expected}; nothing was kept"
+    ja = "{name} の内容が一致しません: sha256 は {actual}、期待値は {expected}。何も残していません。"
+
+
+class EngineError(HoshikageError):
+    code = "engine_error"
+
+
+class LoadFailed(EngineError):
+    code = "load_failed"
+    en = "the model could not be loaded: {reason}"
+    ja = "モデルのロードに失敗しました: {reason}"
+
+
+class EngineCrashed(EngineError):
+    code = "engine_crashed"
+    en = "the model runner has unexpectedly stopped ({reason}); the next request starts a new one"
+    ja = "推論プロセスが予期せず終了しました（{reason}）。次のリクエストで新しく起動します。"
+
+
+class SequenceFailed(EngineError):
+    code = "sequence_failed"
+    en = "the sequence could not go on: {reason}"
+    ja = "生成を続けられません: {reason}"
+
+
+class Overloaded(EngineError):
+    code = "overloaded"
+    en = "server busy, please try again.  maximum pending requests exceeded"
+    ja = "サーバーが混み合っています。しばらくして再試行してください。"

@@ -1,0 +1,1 @@
+"""Which models exist, where they come from, which are loaded."""
