@@ -1,0 +1,48 @@
+"""One request's life as the scheduler sees it: its tokens, its counts, its state. Knows no text."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class State(Enum):
+    WAITING = "waiting"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    DONE = "done"
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """`tokens` is prompt and answer; the first `n_past` of them are in the KV cache under sequence id `slot`.
+
+    `limit` is the most tokens it may ever have, `max_tokens` the most it may generate (-1 = up to the limit).
+    """
+
+    id: int
+    owner: str
+    tokens: list[int]
+    limit: int
+    max_tokens: int = -1
+    state: State = State.WAITING
+    slot: int = -1
+    n_past: int = 0
+    n_prompt: int = field(init=False)
+    n_cached: int = 0
+    admitted_at_step: int = -1
+
+    def __post_init__(self) -> None:
+        self.n_prompt = len(self.tokens)
+
+    @property
+    def n_generated(self) -> int:
+        return len(self.tokens) - self.n_prompt
+
+    @property
+    def pending(self) -> int:
+        """How many of its tokens are not in the KV cache yet."""
+        return len(self.tokens) - self.n_past
+
+    @property
+    def full(self) -> bool:
+        """Whether it must not generate another token."""
+        return len(self.tokens) >= self.limit or 0 <= self.max_tokens <= self.n_generated

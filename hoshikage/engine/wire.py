@@ -1,0 +1,166 @@
+"""What gateway and worker say to each other, and how it is framed. Both sides import it; it knows neither.
+
+A frame is four bytes of length (little endian) and a MessagePack list of messages. The gateway sends commands, the
+worker sends events; one frame of events a decode step carries the text of all sequences.
+"""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from hoshikage.sampling import SamplingOptions
+
+HEADER_BYTES = 4
+FRAME_BYTES_MAX = 1 << 30
+
+
+class Load(Struct, tag="load", frozen=True, kw_only=True):
+    """The first command. Counts are in tokens, layers or threads; 0 threads = all physical cores."""
+
+    path: str
+    n_ctx: int
+    n_batch: int
+    n_threads: int
+    n_gpu_layers: int
+    num_parallel: int
+    use_mmap: bool = True
+
+
+class Generate(Struct, tag="generate", frozen=True, kw_only=True):
+    """Continue `context` + `prompt`. `max_tokens` -1 = to the limit; `num_ctx` 0 = the window."""
+
+    id: int
+    owner: str
+    prompt: str
+    sampling: SamplingOptions
+    max_tokens: int = -1
+    num_ctx: int = 0
+    stop: tuple[str, ...] = ()
+    context: tuple[int, ...] = ()
+    return_tokens: bool = False
+
+
+class Cancel(Struct, tag="cancel", frozen=True):
+    id: int
+
+
+class Statistics(Struct, tag="statistics", frozen=True):
+    """Ask for the worker's counters; the answer is a Counters of the same id."""
+
+    id: int
+
+
+Command = Load | Generate | Cancel | Statistics
+
+
+class Ready(Struct, tag="ready", frozen=True, kw_only=True):
+    """The model is loaded. Sizes in bytes, `window` and `trained` in tokens; `bos` and `eos` are texts."""
+
+    window: int
+    trained: int
+    size: int
+    size_vram: int
+    bos: str
+    eos: str
+
+
+class LoadRefused(Struct, tag="load_refused", frozen=True):
+    reason: str
+
+
+class Started(Struct, tag="started", frozen=True, kw_only=True):
+    """A sequence was admitted: `cached` of its `prompt_tokens` are in the KV cache already."""
+
+    id: int
+    prompt_tokens: int
+    cached: int
+
+
+class Text(Struct, tag="text", frozen=True, array_like=True):
+    id: int
+    text: str
+
+
+class Done(Struct, tag="done", frozen=True, kw_only=True):
+    """The end of a sequence. Times in nanoseconds; `reason` is stop, length or cancel."""
+
+    id: int
+    reason: str
+    prompt_tokens: int
+    cached: int
+    completion_tokens: int
+    prompt_ns: int
+    eval_ns: int
+    tokens: tuple[int, ...] = ()
+
+
+class Refused(Struct, tag="refused", frozen=True, kw_only=True):
+    """A sequence ended by an error; `tokens` and `limit` are set when the prompt is too long."""
+
+    id: int
+    reason: str
+    tokens: int = 0
+    limit: int = 0
+
+
+class Counters(Struct, tag="counters", frozen=True, kw_only=True):
+    """The worker's counters since its start; times in nanoseconds.
+
+    `host_ns` is the time between two decode calls of busy steps, `sample_ns` the part of it inside llama.cpp's samplers.
+    """
+
+    id: int
+    decodes: int
+    tokens_decoded: int
+    tokens_sampled: int
+    decode_ns: int
+    host_ns: int
+    sample_ns: int
+    running: int
+    waiting: int
+
+
+Event = Ready | LoadRefused | Started | Text | Done | Refused | Counters
+
+M = TypeVar("M")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def frame(messages: list[Command] | list[Event]) -> bytes:
+    """One frame with all `messages`."""
+    body = _encode(messages)
+    return len(body).to_bytes(HEADER_BYTES, "little") + body
+
+
+class Frames(Generic[M]):
+    """Takes bytes as they come and gives whole messages. Raises ValueError on a frame over FRAME_BYTES_MAX."""
+
+    def __init__(self, decoder: "msgspec.msgpack.Decoder[list[M]]") -> None:
+        self._decoder = decoder
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[M]:
+        self._buffer += data
+        while (end := self._frame_end()) is not None:
+            body = bytes(memoryview(self._buffer)[HEADER_BYTES:end])
+            del self._buffer[:end]
+            yield from self._decoder.decode(body)
+
+    def _frame_end(self) -> int | None:
+        if len(self._buffer) < HEADER_BYTES:
+            return None
+        size = int.from_bytes(self._buffer[:HEADER_BYTES], "little")
+        if size > FRAME_BYTES_MAX:
+            raise ValueError(f"a frame of {size} bytes")
+        end = HEADER_BYTES + size
+        return end if len(self._buffer) >= end else None
+
+
+def commands() -> "Frames[Command]":
+    return Frames(msgspec.msgpack.Decoder(list[Command]))
+
+
+def events() -> "Frames[Event]":
+    return Frames(msgspec.msgpack.Decoder(list[Event]))
