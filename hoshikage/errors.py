@@ -57,7 +57,7 @@ class RequestError(HoshikageError):
 class ContextOverflow(RequestError):
     code = "context_length_exceeded"
     en = "the prompt has {tokens} tokens, more than the context length of {limit} tokens; shorten it or raise num_ctx"
-    ja = "プロンプトは {tokens} トークンで、コンテキスト長 {limit} トークンを超えています。短くするか num_ctx を上げてください。"
+    ja = "プロンプト（{tokens} トークン）がコンテキスト長 {limit} を超えています。短くするか num_ctx を上げてください。"
 
 
 class Unsupported(RequestError):
@@ -78,8 +78,8 @@ class ModelNotFound(ModelError):
 
 class BadName(ModelError):
     code = "invalid_name"
-    en = "'{name}' is not a model name: letters, digits, '_', '-' and '.', first a letter, a digit or '_', as in 'gemma3:4b'"
-    ja = "'{name}' はモデル名に使えません。英数字と _ - . だけを使い、先頭は英数字か _ にしてください（例: gemma3:4b）。"
+    en = "'{name}' is not a model name: use letters, digits, '_', '-' and '.', as in 'gemma3:4b'"
+    ja = "'{name}' はモデル名に使えません。英数字と _ - . だけを使ってください（例: gemma3:4b）。"
 
 
 class NameTaken(ModelError):

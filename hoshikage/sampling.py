@@ -14,7 +14,7 @@ Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
 
 
-class SamplingOptions(Struct, frozen=True, kw_only=True, array_like=True):
+class SamplingOptions(Struct, frozen=True, kw_only=True):
     """How the next token is drawn from the logits; the defaults are Ollama's."""
 
     temperature: NonNegative = 0.8
@@ -29,7 +29,7 @@ class SamplingOptions(Struct, frozen=True, kw_only=True, array_like=True):
     """Keep the locally typical tokens up to this sum of probability (arXiv:2202.00666); 1 keeps all."""
     repeat_last_n: Annotated[int, Meta(ge=-1, lt=2**31)] = 64
     """How many past tokens the penalties look at; 0 = none, -1 = the whole window."""
-    repeat_penalty: NonNegative = 1.0
+    repeat_penalty: Annotated[float, Meta(gt=0.0)] = 1.0
     """Divides the logits of past tokens; 1 = off."""
     presence_penalty: float = 0.0
     """Taken once from the logit of every past token."""

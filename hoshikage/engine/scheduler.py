@@ -30,7 +30,7 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`slots` sequence ids and `cells` tokens fit the KV cache; at most `running` sequences run, `batch` tokens a step."""
+    """The KV cache has `slots` sequence ids and `cells` tokens; `running` sequences run, `batch` tokens a step."""
 
     slots: int
     cells: int
@@ -165,8 +165,7 @@ class Scheduler:
         wanted = sum(min(s.pending, self.limits.batch) for s in self.running)
         while self._free_cells() < wanted and self.evict():
             pass
-        while self._free_cells() < len(decoding):
-            loser = self.preempt()
+        while self._free_cells() < max(1, len(decoding)) and (loser := self.preempt()):
             decoding = [s for s in decoding if s is not loser]
         return decoding
 

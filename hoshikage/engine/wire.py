@@ -4,7 +4,7 @@ A frame is four bytes of length (little endian) and a MessagePack list of messag
 worker sends events; one frame of events a decode step carries the text of all sequences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -78,7 +78,7 @@ class Started(Struct, tag="started", frozen=True, kw_only=True):
     cached: int
 
 
-class Text(Struct, tag="text", frozen=True, array_like=True):
+class Text(Struct, tag="text", frozen=True):
     id: int
     text: str
 
@@ -108,7 +108,7 @@ class Refused(Struct, tag="refused", frozen=True, kw_only=True):
 class Counters(Struct, tag="counters", frozen=True, kw_only=True):
     """The worker's counters since its start; times in nanoseconds.
 
-    `host_ns` is the time between two decode calls of busy steps, `sample_ns` the part of it inside llama.cpp's samplers.
+    `host_ns` is the time between two decode calls of busy steps, `sample_ns` the part of it in llama.cpp's samplers.
     """
 
     id: int
@@ -128,7 +128,7 @@ M = TypeVar("M")
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def frame(messages: list[Command] | list[Event]) -> bytes:
+def frame(messages: Sequence[Command] | Sequence[Event]) -> bytes:
     """One frame with all `messages`."""
     body = _encode(messages)
     return len(body).to_bytes(HEADER_BYTES, "little") + body

@@ -1,0 +1,118 @@
+"""The worker's second thread: turns sampled tokens into text and sends one frame a step.
+
+It runs while llama_decode of the next step has released the interpreter, so none of it is on the critical path.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from hoshikage.engine.output import TextOutput
+from hoshikage.engine.wire import Done, Event, Text, frame
+
+Piece = Callable[[int], bytes]
+
+
+@dataclass(slots=True, eq=False)
+class Voice:
+    """What one sequence says, and the counts its end is reported with. Times in nanoseconds of the monotonic clock."""
+
+    id: int
+    output: TextOutput
+    n_prompt: int
+    return_tokens: bool
+    n_cached: int = 0
+    n_generated: int = 0
+    started_at: int = 0
+    first_at: int = 0
+    last_at: int = 0
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    voice: Voice
+    token: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The sequence is over. `tokens` are its prompt and answer, if they were asked for."""
+
+    voice: Voice
+    reason: str
+    tokens: tuple[int, ...]
+
+
+Item = Token | End | Event
+
+
+class Speaker:
+    """Owns the sending side of the socket. `on_stop` hears of a stop string, with the sequence's id."""
+
+    def __init__(self, link: socket.socket, piece: Piece, on_stop: Callable[[int], None]) -> None:
+        self._link = link
+        self._piece = piece
+        self._on_stop = on_stop
+        self._queue: SimpleQueue[list[Item] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
+        self._thread.start()
+
+    def say(self, items: list[Item]) -> None:
+        self._queue.put(items)
+
+    def close(self) -> None:
+        """Send what is queued, then end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (items := self._queue.get()) is not None:
+            if events := [event for item in items for event in self._events(item)]:
+                try:
+                    self._link.sendall(frame(events))
+                except OSError:
+                    return
+
+    def _events(self, item: Item) -> list[Event]:
+        if isinstance(item, Token):
+            return self._token(item)
+        if isinstance(item, End):
+            return self._end(item.voice, item.reason, item.tokens)
+        return [item]
+
+    def _token(self, item: Token) -> list[Event]:
+        voice = item.voice
+        if voice.ended:
+            return []
+        voice.n_generated += 1
+        voice.first_at = voice.first_at or item.at
+        voice.last_at = item.at
+        text = voice.output.feed(self._piece(item.token))
+        said: list[Event] = [Text(voice.id, text)] if text else []
+        if voice.output.stopped:
+            self._on_stop(voice.id)
+            if not voice.return_tokens:
+                said += self._end(voice, "stop", ())
+        return said
+
+    def _end(self, voice: Voice, reason: str, tokens: tuple[int, ...]) -> list[Event]:
+        if voice.ended:
+            return []
+        voice.ended = True
+        rest = voice.output.flush()
+        first = voice.first_at or voice.last_at
+        done = Done(
+            id=voice.id,
+            reason="stop" if voice.output.stopped else reason,
+            prompt_tokens=voice.n_prompt,
+            cached=voice.n_cached,
+            completion_tokens=voice.n_generated,
+            prompt_ns=max(0, first - voice.started_at) if first else 0,
+            eval_ns=max(0, voice.last_at - first),
+            tokens=tokens[: voice.n_prompt + voice.n_generated],
+        )
+        return [Text(voice.id, rest), done] if rest else [done]

@@ -1,0 +1,145 @@
+"""The worker process: reads commands, steps, says events. Started by `engine/client.py` with a socket's number.
+
+Three threads: the reader takes commands in and tokenizes, the main thread steps, the speaker sends text.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from hoshikage.engine import llama, wire
+from hoshikage.engine.loop import Loop, Request
+from hoshikage.engine.speaker import Speaker
+from hoshikage.engine.threads import physical_cores
+from hoshikage.errors import HoshikageError, SequenceFailed
+
+PR_SET_PDEATHSIG = 1
+SLOTS = 64
+"""Sequence ids: running ones and idle ones that keep their prefix."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread may hold the interpreter while another waits: the speaker must not hold up the next step."""
+
+log = logging.getLogger("hoshikage.worker")
+READ_BYTES = 1 << 18
+
+Inbox = SimpleQueue[Request | wire.Cancel | wire.Statistics | None]
+
+
+def main() -> None:
+    """Run until the gateway closes the socket, asks for it, or dies."""
+    logging.basicConfig(level=os.environ.get("HOSHIKAGE_WORKER_LOG", "ERROR"), format="%(name)s: %(message)s")
+    die_with_parent()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    link = socket.socket(fileno=int(sys.argv[1]))
+    frames = wire.commands()
+    load = next(read(link, frames), None)
+    if isinstance(load, wire.Load):
+        serve(link, frames, load)
+
+
+def die_with_parent() -> None:
+    """No worker outlives its gateway: by signal on Linux, by EOF on the socket everywhere. Ctrl-C is the gateway's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.Load) -> None:
+    llama.start()
+    try:
+        model = llama.Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
+        loop = start_loop(model, load)
+    except HoshikageError as error:
+        link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))
+        return
+    inbox: Inbox = SimpleQueue()
+    speaker = Speaker(link, model.piece, lambda id_: inbox.put(wire.Cancel(id_)))
+    speaker.say([ready(model, loop)])
+    threading.Thread(target=listen, args=(link, frames, model, inbox, speaker), name="reader", daemon=True).start()
+    step_until_closed(loop, inbox, speaker)
+
+
+def start_loop(model: llama.Model, load: wire.Load) -> Loop:
+    slots = load.num_parallel if model.keeps_state else max(SLOTS, load.num_parallel)
+    cells = min(load.n_ctx or model.trained, model.trained)
+    threads = load.n_threads or physical_cores()
+    batch = min(load.n_batch, cells)
+    context = llama.Context(model, cells=cells, batch=batch, slots=slots, threads=threads)
+    return Loop(model, context, slots=slots, running=load.num_parallel, batch=batch)
+
+
+def ready(model: llama.Model, loop: Loop) -> wire.Ready:
+    return wire.Ready(
+        window=loop.window, trained=model.trained, size=model.size, size_vram=0, bos=model.bos, eos=model.eos
+    )
+
+
+def read(link: socket.socket, frames: "wire.Frames[wire.Command]") -> Iterator[wire.Command]:
+    """The commands as they come, until the gateway closes the socket."""
+    while data := link.recv(READ_BYTES):
+        yield from frames.feed(data)
+
+
+def listen(
+    link: socket.socket, frames: "wire.Frames[wire.Command]", model: llama.Model, inbox: Inbox, speaker: Speaker
+) -> None:
+    """The reader thread: tokenizing a long prompt here does not hold up the steps."""
+    for command in read(link, frames):
+        if isinstance(command, wire.Generate):
+            admit(command, model, inbox, speaker)
+        elif not isinstance(command, wire.Load):
+            inbox.put(command)
+    inbox.put(None)
+
+
+def admit(command: wire.Generate, model: llama.Model, inbox: Inbox, speaker: Speaker) -> None:
+    try:
+        inbox.put(Request(command, tokens_of(command, model)))
+    except SequenceFailed as error:
+        speaker.say([wire.Refused(id=command.id, reason=str(error.data["reason"]))])
+
+
+def tokens_of(command: wire.Generate, model: llama.Model) -> list[int]:
+    foreign = [token for token in command.context if not 0 <= token < model.n_vocab]
+    if foreign:
+        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
+    return [*command.context, *model.tokenize(command.prompt, add_special=not command.context)]
+
+
+def step_until_closed(loop: Loop, inbox: Inbox, speaker: Speaker) -> None:
+    try:
+        while take_all(loop, inbox, speaker):
+            if loop.busy:
+                speaker.say(loop.step())
+    except HoshikageError as error:
+        log.error("%s", error)
+        speaker.say(loop.refuse_all(str(error)))
+        speaker.close()
+        sys.exit(1)
+
+
+def take_all(loop: Loop, inbox: Inbox, speaker: Speaker) -> bool:
+    """Take in what is there, waiting only when there is nothing to do. False when the gateway has gone."""
+    item = None if loop.busy else inbox.get()
+    if item is None and not loop.busy:
+        return False
+    while True:
+        if item is not None:
+            speaker.say(loop.take(item))
+        try:
+            item = inbox.get_nowait()
+        except Empty:
+            return True
+        if item is None:
+            return False
+
+
+if __name__ == "__main__":
+    main()
