@@ -6,47 +6,50 @@ from typing import Literal
 from msgspec import Struct, field
 
 Reason = Literal["stop", "length"]
+Options = Mapping[str, object]
+"""Given options by Ollama's names: those of SamplingOptions, and num_predict, num_ctx and stop."""
 
 
-class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One turn. `content` is text; the other fields are what the chat templates call them."""
+class Message(Struct, frozen=True, kw_only=True):
+    """One turn; `content` is text."""
 
     role: str
     content: str = ""
 
 
-class Limits(Struct, frozen=True, kw_only=True):
-    """Where a generation ends. `max_tokens` -1 = at the window's end; `num_ctx` 0 = the engine's window, in tokens."""
+class Request(Struct, frozen=True, kw_only=True):
+    """What every request for text has. `options` were given with it, `defaults` are its dialect's.
 
-    max_tokens: int = -1
-    num_ctx: int = 0
-    stop: tuple[str, ...] = ()
-
-
-class ChatRequest(Struct, frozen=True, kw_only=True):
-    """A chat to be continued. `options` holds only the sampling options that were given."""
+    `keep_alive` in seconds: how long the model stays loaded afterwards; None leaves that as it was.
+    """
 
     model: str
-    messages: tuple[Message, ...]
     owner: str = "local"
-    options: Mapping[str, object] = field(default_factory=dict)
-    defaults: Mapping[str, object] = field(default_factory=dict)
-    limits: Limits = Limits()
+    options: Options = field(default_factory=dict)
+    defaults: Options = field(default_factory=dict)
     keep_alive: float | None = None
 
 
-class CompletionRequest(Struct, frozen=True, kw_only=True):
-    """A prompt to be continued; `raw` sends it without the chat template, `context` holds earlier tokens."""
+class ChatRequest(Request, frozen=True, kw_only=True):
+    """A chat to be continued."""
 
-    model: str
+    messages: tuple[Message, ...]
+
+
+class CompletionRequest(Request, frozen=True, kw_only=True):
+    """A prompt to be continued. `raw` sends it without the chat template, `context` holds the tokens before it."""
+
     prompt: str
     system: str | None = None
     raw: bool = False
-    context: tuple[int, ...] | None = None
-    owner: str = "local"
-    options: Mapping[str, object] = field(default_factory=dict)
-    limits: Limits = Limits()
-    keep_alive: float | None = None
+    context: tuple[int, ...] = ()
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """The prompt fits and is being evaluated: whatever could be wrong with the request was not."""
+
+    prompt_tokens: int
+    cached_tokens: int
 
 
 class TextDelta(Struct, frozen=True):
@@ -74,4 +77,4 @@ class Finished(Struct, frozen=True, kw_only=True):
     tokens: tuple[int, ...] = ()
 
 
-Delta = TextDelta | Finished
+Delta = Started | TextDelta | Finished

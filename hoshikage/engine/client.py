@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from hoshikage.engine import wire
 from hoshikage.errors import ContextOverflow, EngineCrashed, EngineError, LoadFailed, SequenceFailed
@@ -99,7 +99,7 @@ class Engine:
     def pid(self) -> int:
         return self._process.pid
 
-    async def generate(self, command: wire.Generate) -> AsyncIterator[wire.Event]:
+    async def generate(self, command: wire.Generate) -> AsyncGenerator[wire.Event, None]:
         """The events of one request: Started, Text…, Done. Give the command id 0; wrap in `aclosing`.
 
         Leaving early cancels it. Raises ContextOverflow, SequenceFailed or EngineCrashed.

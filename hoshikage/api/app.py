@@ -1,0 +1,77 @@
+"""create_app(services): every route of every dialect on one page."""
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hoshikage.api import errors
+from hoshikage.api.guard import Guard, TooLarge
+from hoshikage.api.http import ClientLeft
+from hoshikage.api.ollama import chat, generate, models
+from hoshikage.api.openai import chat as openai_chat
+from hoshikage.api.openai import models as openai_models
+from hoshikage.api.ops import status
+from hoshikage.errors import HoshikageError
+from hoshikage.services import Services
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The ASGI app behind every address; it does not open or close the services."""
+    app = Starlette(routes=routes(), exception_handlers=HANDLERS)
+    app.router.redirect_slashes = False
+    app.state.services = services
+    settings = services.settings
+    return Guard(
+        app,
+        loopback=is_loopback(settings.host),
+        origins=settings.origins,
+        body_bytes=settings.max_body_mb * 1024 * 1024,
+    )
+
+
+def routes() -> list[Route]:
+    return [
+        route("/", models.root, "GET", "HEAD"),
+        route("/api/version", models.version, "GET", "HEAD"),
+        route("/api/tags", models.list_tags, "GET", "HEAD"),
+        route("/api/ps", models.ps, "GET"),
+        route("/api/show", models.show, "POST"),
+        route("/api/chat", chat.chat, "POST"),
+        route("/api/generate", generate.generate, "POST"),
+        route("/v1/models", openai_models.list_models, "GET"),
+        route("/v1/models/{id:path}", openai_models.show_model, "GET"),
+        route("/v1/chat/completions", openai_chat.completions, "POST"),
+        route("/v1/status", status.status, "GET", "HEAD"),
+    ]
+
+
+HANDLERS = {
+    HoshikageError: errors.on_hoshikage_error,
+    errors.OllamaFault: errors.on_fault,
+    errors.OpenAIFault: errors.on_fault,
+    ClientLeft: errors.on_client_left,
+    TooLarge: errors.on_too_large,
+    HTTPException: errors.on_http,
+}
+
+
+def route(path: str, handler: Handler, *methods: str) -> Route:
+    """Starlette adds HEAD to every GET; the contract has it only where it is named."""
+    found = Route(path, handler, methods=list(methods))
+    found.methods = set(methods)
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,124 @@
+"""Error class -> status -> each dialect's body: the one table."""
+
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from hoshikage import errors
+from hoshikage.api.http import ClientLeft, json_reply
+
+STATUS: dict[type[errors.HoshikageError], int] = {
+    errors.Overloaded: 503,
+    errors.ModelNotFound: 404,
+    errors.FileMissing: 404,
+    errors.BadName: 400,
+    errors.RequestError: 400,
+    errors.TemplateFailed: 400,
+}
+"""Looked up along the class's ancestors; 500 for the rest."""
+
+RETRY_AFTER_SECONDS = 1
+JSON = "application/json"
+METHODS = ("HEAD", "GET", "POST", "DELETE")
+CLIENT_CLOSED_REQUEST = 499
+
+OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error", 405: "invalid_request_error"}
+
+
+class OllamaError(Struct):
+    error: str
+
+
+class OpenAIDetail(Struct):
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class OpenAIError(Struct):
+    error: OpenAIDetail
+
+
+class OllamaFault(Exception):
+    """A refusal whose status and text are the Ollama contract's own."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+        super().__init__(text)
+
+
+class OpenAIFault(Exception):
+    """A refusal with the field it is about."""
+
+    def __init__(self, text: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
+        self.status = status
+        self.detail = OpenAIDetail(text, OPENAI_TYPES.get(status, "server_error"), param, code)
+        super().__init__(text)
+
+
+def status_of(error: errors.HoshikageError) -> int:
+    return next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), 500)
+
+
+def openai_body(error: errors.HoshikageError) -> OpenAIError:
+    status = status_of(error)
+    kind = OPENAI_TYPES.get(status, "server_error")
+    param = "model" if isinstance(error, errors.ModelNotFound) else None
+    code = error.code if status in {400, 404} else ("overloaded" if status == 503 else None)
+    return OpenAIError(OpenAIDetail(str(error), kind, param, code))
+
+
+def for_openai(request: Request) -> bool:
+    return request.url.path.startswith("/v1/")
+
+
+async def on_hoshikage_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.HoshikageError):
+        raise error
+    status = status_of(error)
+    headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 503 else None
+    body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(error))
+    return json_reply(body, status, headers, JSON)
+
+
+def ollama_text(error: errors.HoshikageError) -> str:
+    """Ollama's words where its clients look for them, ours elsewhere."""
+    return "invalid model name" if isinstance(error, errors.BadName) else str(error)
+
+
+async def on_fault(_request: Request, error: Exception) -> Response:
+    if isinstance(error, OllamaFault):
+        return json_reply(OllamaError(error.text), error.status, None, JSON)
+    if isinstance(error, OpenAIFault):
+        return json_reply(OpenAIError(error.detail), error.status, None, JSON)
+    raise error
+
+
+async def on_too_large(request: Request, error: Exception) -> Response:
+    detail = OpenAIError(OpenAIDetail(str(error), "invalid_request_error", None, "request_too_large"))
+    return json_reply(detail if for_openai(request) else OllamaError(str(error)), 413, None, JSON)
+
+
+async def on_client_left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def on_http(request: Request, error: Exception) -> Response:
+    """Unknown paths and methods: Go's plain texts on /api, JSON on /v1."""
+    if not isinstance(error, HTTPException):
+        raise error
+    text = {404: "404 page not found", 405: "405 method not allowed"}.get(error.status_code, error.detail)
+    headers = {"allow": _allow(error)} if error.status_code == 405 else None
+    if for_openai(request):
+        detail = OpenAIDetail(f"{request.method} {request.url.path}: {text}", OPENAI_TYPES.get(error.status_code, "server_error"))
+        return json_reply(OpenAIError(detail), error.status_code, headers, JSON)
+    reply = PlainTextResponse(text, error.status_code, headers)
+    reply.headers["content-type"] = "text/plain"
+    return reply
+
+
+def _allow(error: HTTPException) -> str:
+    allowed = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
+    return ", ".join(method for method in METHODS if method in allowed)

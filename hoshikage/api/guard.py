@@ -1,0 +1,136 @@
+"""Who may ask: Origin, Host and the size of the body. An ASGI layer before every route; knows no dialect.
+
+The Host check keeps a web page from reaching a loopback server through a name of its own (DNS rebinding).
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  an origin's name, nothing is bound
+DEFAULT_ORIGINS = (
+    *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in LOCAL for port in ("", ":*")),
+    *(f"{scheme}://*" for scheme in ("app", "file", "tauri", "vscode-webview", "vscode-file")),
+)
+LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
+STAINLESS = (
+    "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper Retry-Count Runtime"
+    " Runtime-Version Timeout"
+)
+ALLOWED_HEADERS = ",".join(
+    [
+        "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
+        *(f"X-Stainless-{name}" for name in STAINLESS.split()),
+    ]
+)
+PREFLIGHT = {
+    "access-control-allow-methods": "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS",
+    "access-control-allow-headers": ALLOWED_HEADERS,
+    "access-control-max-age": "43200",
+    "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+}
+
+
+class TooLarge(Exception):
+    """The body is over the limit."""
+
+
+class Guard:
+    """Wraps the app. `loopback` says that the server listens on a loopback address only."""
+
+    def __init__(self, app: ASGIApp, *, loopback: bool, origins: Iterable[str], body_bytes: int) -> None:
+        self.app = app
+        self.loopback = loopback
+        self.origins = (*origins, *DEFAULT_ORIGINS)
+        self.body_bytes = body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        origin = headers.get("origin", "")
+        foreign = bool(origin) and origin not in _same_origins(headers)
+        if refusal := self._refusal(scope, headers, origin if foreign else ""):
+            await refusal(scope, receive, send)
+            return
+        sender = _with_origin(send, self._allow_origin(origin)) if foreign else send
+        await self.app(scope, self._bounded(receive), sender)
+
+    def _refusal(self, scope: Scope, headers: Headers, origin: str) -> Response | None:
+        if origin and not self._known(origin):
+            return Response(status_code=403)
+        if origin and scope["method"] == "OPTIONS":
+            return Response(status_code=204, headers={**PREFLIGHT, **self._allow_origin(origin)})
+        if self.loopback and not is_local(headers.get("host", "")):
+            return Response(status_code=403)
+        return None
+
+    def _known(self, origin: str) -> bool:
+        return any(matches(allowed, origin) for allowed in self.origins)
+
+    def _allow_origin(self, origin: str) -> dict[str, str]:
+        if "*" in self.origins:
+            return {"access-control-allow-origin": "*"}
+        return {"access-control-allow-origin": origin, "vary": "Origin"}
+
+    def _bounded(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.body_bytes:
+                raise TooLarge(f"the request body is larger than {self.body_bytes} bytes (MAX_BODY_MB)")
+            return message
+
+        return bounded
+
+
+def matches(allowed: str, origin: str) -> bool:
+    """Whether an origin is `allowed`, in which one `*` stands for anything."""
+    if "*" not in allowed:
+        return origin == allowed.lower()
+    before, _, after = allowed.partition("*")
+    return len(origin) >= len(before) + len(after) and origin.startswith(before) and origin.endswith(after)
+
+
+def is_local(host: str) -> bool:
+    """Whether a Host header names this machine or its private network; an empty one does not."""
+    name = _without_port(host).lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name in {"localhost", socket.gethostname().lower()} or name.endswith(LOCAL_SUFFIXES)
+    private = address.is_private and not address.is_link_local and address not in CARRIER_GRADE_NAT
+    return address.is_loopback or private or address.is_unspecified
+
+
+CARRIER_GRADE_NAT = ipaddress.ip_network("100.64.0.0/10")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0] if host.count(":") == 1 else host
+
+
+def _same_origins(headers: Headers) -> set[str]:
+    host = headers.get("host", "")
+    return {f"http://{host}", f"https://{host}"}
+
+
+def _with_origin(send: Send, allow: dict[str, str]) -> Send:
+    async def sender(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in allow.items():
+                headers[name] = value
+        await send(message)
+
+    return sender

@@ -1,0 +1,34 @@
+"""POST /api/chat."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hoshikage.api.errors import OllamaFault
+from hoshikage.api.http import services, until_disconnect
+from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.loading import load_or_unload, warnings_of
+from hoshikage.api.ollama.replies import streamed, whole
+from hoshikage.api.ollama.wire import ChatRequest, check, keep_alive, to_chat
+from hoshikage.chat import chat as continue_chat
+
+
+async def chat(request: Request) -> Response:
+    """Continue the messages; without any, load or unload the model."""
+    asked = decode(await request.body(), ChatRequest)
+    check(asked)
+    if not asked.model.strip():
+        raise OllamaFault(400, "model is required")
+    backend = services(request).backend
+    entry = backend.registry.find(asked.model)
+    if not asked.messages:
+        return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
+    deltas = continue_chat(backend, to_chat(asked, "local"))
+    warnings = warnings_of(asked) + (["tools-ignored"] if asked.tools else [])
+    keep_alive(asked)
+    return await (streamed if asked.stream else whole)(request, asked.model, body, deltas, warnings)
+
+
+def body(text: str) -> dict[str, Any]:
+    return {"message": {"role": "assistant", "content": text}}

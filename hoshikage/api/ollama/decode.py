@@ -1,0 +1,169 @@
+"""Request bodies as Go's encoding/json reads them, with its error texts word for word (contract §2).
+
+Keys fold case, null is absence, what follows the first value is ignored, 40.0 is an integer. Knows no route.
+"""
+
+import json
+import math
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.inspect import (
+    BoolType,
+    DictType,
+    Field,
+    FloatType,
+    IntType,
+    ListType,
+    Metadata,
+    StrType,
+    StructType,
+    Type,
+    VarTupleType,
+    type_info,
+)
+
+from hoshikage.api.errors import OllamaFault
+
+GoMap = Meta(extra={"go": "map[string]interface {}"})
+"""Annotates a dict."""
+
+T = TypeVar("T", bound=Struct)
+
+KINDS: tuple[tuple[type, str], ...] = ((bool, "bool"), (dict, "object"), (list, "array"), (str, "string"))
+
+
+def decode(body: bytes, shape: type[T]) -> T:
+    """The struct in a request's body. Raises OllamaFault (400) with Go's text."""
+    text = body.decode("utf-8", "replace")
+    start = len(text) - len(text.lstrip(" \t\r\n"))
+    if start == len(text):
+        raise OllamaFault(400, "missing request body")
+    info = type_info(shape)
+    assert isinstance(info, StructType)  # noqa: S101
+    value = _parsed(text, start)
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        raise OllamaFault(400, f"json: cannot unmarshal {_kind(value)} into Go value of type api.{shape.__name__}")
+    return msgspec.convert(_fields(value, info, shape.__name__, ""), shape)
+
+
+def _parsed(text: str, start: int) -> Any:
+    try:
+        value, _end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise OllamaFault(400, _syntax(text, error)) from error
+    except RecursionError as error:
+        raise OllamaFault(400, "exceeded max depth") from error
+    except ValueError as error:
+        raise OllamaFault(400, f"json: {error}") from error
+    return _scrubbed(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise OllamaFault(400, f"invalid character {name[0]!r} looking for beginning of value")
+
+
+def _scrubbed(value: Any) -> Any:
+    """Lone surrogates become U+FFFD, as in Go; nothing else could encode them again."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_scrubbed(each) for each in value]
+    return {_scrubbed(k): _scrubbed(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _syntax(text: str, error: json.JSONDecodeError) -> str:
+    at = error.pos
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    if at >= len(text) or error.msg.startswith("Unterminated string"):
+        return "unexpected EOF"
+    where = "looking for beginning of value"
+    for python, go in PLACES:
+        if error.msg.startswith(python):
+            where = go
+    return f"invalid character {_quoted(text[at])} {where}"
+
+
+PLACES = (
+    ("Expecting property name", "looking for beginning of object key string"),
+    ("Illegal trailing comma", "looking for beginning of object key string"),
+    ("Expecting ':'", "after object key"),
+    ("Expecting ','", "after object key:value pair"),
+    ("Invalid control character", "in string literal"),
+    ("Invalid \\escape", "in string escape code"),
+    ("Invalid \\uXXXX", "in \\u hexadecimal character escape"),
+)
+
+
+def _quoted(character: str) -> str:
+    """One character as Go quotes it."""
+    if character == "'":
+        return "'\\''"
+    return "'" + json.dumps(character, ensure_ascii=False)[1:-1].replace('\\"', '"') + "'"
+
+
+def _kind(value: object) -> str:
+    return next((name for cls, name in KINDS if isinstance(value, cls)), "number")
+
+
+def _fields(value: dict[str, Any], info: StructType, root: str, path: str) -> dict[str, Any]:
+    known = {field.encode_name.lower(): field for field in info.fields}
+    found = {}
+    for key, each in value.items():
+        field = known.get(key.lower())
+        if field is not None and each is not None:
+            found[field.encode_name] = _value(each, field.type, root, f"{path}{field.encode_name}")
+    return {**_required(info.fields), **found}
+
+
+def _required(fields: tuple[Field, ...]) -> dict[str, Any]:
+    """Nothing is required in Go: what is absent has its zero value."""
+    return {field.encode_name: "" for field in fields if field.required and isinstance(field.type, StrType)}
+
+
+def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
+    go = _go_name(wanted)
+    inner = wanted.type if isinstance(wanted, Metadata) else wanted
+    if not _fits(value, inner):
+        shown = f"number {value}" if isinstance(value, float) and isinstance(inner, IntType) else _kind(value)
+        raise OllamaFault(400, f"json: cannot unmarshal {shown} into Go struct field {root}.{path} of type {go}")
+    if isinstance(inner, IntType):
+        return int(value)
+    if isinstance(inner, StructType):
+        return _fields(value, inner, root, f"{path}.")
+    if isinstance(inner, ListType | VarTupleType):
+        return [_value(each, inner.item_type, root, path) for each in value if each is not None]
+    return value
+
+
+def _fits(value: Any, wanted: Type) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    match wanted:
+        case StrType():
+            return isinstance(value, str)
+        case BoolType():
+            return isinstance(value, bool)
+        case IntType():
+            return number and value == int(value)
+        case FloatType():
+            return number
+        case ListType() | VarTupleType():
+            return isinstance(value, list)
+        case DictType() | StructType():
+            return isinstance(value, dict)
+    return True
+
+
+def _go_name(wanted: Type) -> str:
+    if isinstance(wanted, Metadata):
+        return str((wanted.extra or {}).get("go", "")) or _go_name(wanted.type)
+    match wanted:
+        case ListType(item_type=item) | VarTupleType(item_type=item):
+            return f"[]{_go_name(item)}"
+        case StructType(cls=cls):
+            return f"api.{cls.__name__}"
+    return {StrType: "string", BoolType: "bool", IntType: "int", FloatType: "float64"}.get(type(wanted), "interface {}")

@@ -1,0 +1,45 @@
+"""POST /api/generate."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hoshikage.api.errors import OllamaFault
+from hoshikage.api.http import services, until_disconnect
+from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.loading import load_or_unload, warnings_of
+from hoshikage.api.ollama.replies import streamed, whole
+from hoshikage.api.ollama.wire import GenerateRequest, check, to_completion
+from hoshikage.completion import complete
+
+
+async def generate(request: Request) -> Response:
+    """Continue the prompt; without one, load or unload the model."""
+    asked = decode(await request.body(), GenerateRequest)
+    check(asked)
+    if not asked.model.strip():
+        raise OllamaFault(404, f"model '{asked.model}' not found")
+    backend = services(request).backend
+    entry = backend.registry.find(asked.model)
+    refuse_unbuilt(asked, entry.name)
+    if not asked.prompt:
+        return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
+    deltas = complete(backend, to_completion(asked, "local"))
+    return await (streamed if asked.stream else whole)(request, asked.model, body, deltas, warnings_of(asked))
+
+
+def refuse_unbuilt(asked: GenerateRequest, name: str) -> None:
+    if asked.raw and (asked.template or asked.system or asked.context is not None):
+        raise OllamaFault(400, "raw mode does not support template, system, or context")
+    if asked.suffix:
+        full = name if ":" in name else f"{name}:latest"
+        raise OllamaFault(400, f"registry.ollama.ai/library/{full} does not support insert")
+    if asked.template:
+        raise OllamaFault(400, "template in a request is not available in this version of hoshikage")
+    if asked.images and asked.prompt:
+        raise OllamaFault(400, f'"{asked.model}" does not support images')
+
+
+def body(text: str) -> dict[str, Any]:
+    return {"response": text}

@@ -1,0 +1,24 @@
+"""The load and unload forms of chat and generate, and the warnings that both can give."""
+
+from starlette.responses import Response
+
+from hoshikage.api.ollama.options import options_of
+from hoshikage.api.ollama.replies import Body, emptied
+from hoshikage.api.ollama.wire import Base, keep_alive
+from hoshikage.generation import Backend, load
+from hoshikage.models.registry import Entry
+
+
+async def load_or_unload(backend: Backend, entry: Entry, asked: Base, body: Body) -> Response:
+    """With keep_alive 0 unload, else load and keep it for that long."""
+    seconds = keep_alive(asked)
+    if seconds == 0:
+        await backend.pool.unload(entry.file)
+        return emptied(asked.model, body, "unload")
+    await load(backend, entry, seconds, options_of(asked.options))
+    return emptied(asked.model, body, "load")
+
+
+def warnings_of(asked: Base) -> list[str]:
+    """What was asked for and not done, for the warning header."""
+    return ["think-ignored"] if asked.think else []

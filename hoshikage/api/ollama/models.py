@@ -1,0 +1,141 @@
+"""GET /, /api/version, /api/tags, /api/ps and POST /api/show: what there is."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from hoshikage.api.errors import OllamaFault
+from hoshikage.api.http import json_reply, services
+from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.wire import ShowRequest
+from hoshikage.errors import ModelNotFound
+from hoshikage.models.gguf import Array, Header, read_header
+from hoshikage.models.names import parse
+from hoshikage.models.pool import Loaded
+from hoshikage.models.registry import Entry, Registry
+from hoshikage.models.tags import details, local_time, tags
+
+VERSION = "0.33.0"
+"""The Ollama release whose API this is; clients refuse what is no dotted number or too low."""
+FOREVER_SECONDS = 292 * 365 * 24 * 3600
+"""What Ollama's "never" comes to: the largest duration it can hold."""
+EVERY_ELEMENT = 1 << 62
+LEFT_OUT = {"general.name", "tokenizer.chat_template"}
+
+
+async def root(_request: Request) -> Response:
+    return PlainTextResponse("Ollama is running")
+
+
+async def version(_request: Request) -> Response:
+    return json_reply({"version": VERSION})
+
+
+async def list_tags(request: Request) -> Response:
+    return json_reply(tags(services(request).registry.entries()))
+
+
+async def ps(request: Request) -> Response:
+    found = services(request)
+    return json_reply({"models": [running(each, found.registry) for each in found.pool.loaded()]})
+
+
+def running(loaded: Loaded, registry: Registry) -> dict[str, Any]:
+    entry, engine = registry.find(loaded.name), loaded.engine
+    assert engine is not None  # noqa: S101  pool.loaded() holds only these
+    name = parse(entry.name).short
+    return {
+        "name": name,
+        "model": name,
+        "size": engine.ready.size,
+        "digest": entry.digest,
+        "details": details(entry, lengths=False),
+        "expires_at": expires_at(loaded),
+        "size_vram": engine.ready.size_vram,
+        "context_length": engine.ready.window,
+    }
+
+
+def expires_at(loaded: Loaded) -> str:
+    at = loaded.expires_at
+    return local_time(loaded.idle_since + FOREVER_SECONDS if math.isinf(at) else at)
+
+
+async def show(request: Request) -> Response:
+    asked = decode(await request.body(), ShowRequest)
+    name = (asked.model or asked.name).strip()
+    if not name:
+        raise OllamaFault(400, "model is required")
+    registry = services(request).registry
+    try:
+        entry = registry.find(name)
+    except ModelNotFound as error:
+        raise ModelNotFound(name=parse(name).short) from error
+    return json_reply(shown(entry, verbose=asked.verbose))
+
+
+def shown(entry: Entry, *, verbose: bool) -> dict[str, Any]:
+    """The reply of /api/show; empty keys are left out but for details, model_info and modified_at."""
+    header = read_header(entry.file, EVERY_ELEMENT) if verbose else read_header(entry.file)
+    reply = {
+        "license": header.text("general.license"),
+        "modelfile": modelfile(entry, header),
+        "parameters": parameters(entry),
+        "template": header.chat_template or "{{ .Prompt }}",
+        "system": entry.system,
+        "details": details(entry, lengths=False),
+        "model_info": model_info(header, verbose=verbose),
+        "tensors": [{"name": t.name, "type": t.type_name, "shape": list(t.shape)} for t in header.tensors],
+        "capabilities": list(entry.capabilities),
+        "modified_at": local_time(entry.created),
+    }
+    return {key: value for key, value in reply.items() if value or key == "model_info"}
+
+
+def model_info(header: Header, *, verbose: bool) -> dict[str, Any]:
+    """The header's keys, sorted; arrays are null unless `verbose`."""
+    kept = {key: value for key, value in header.metadata.items() if key not in LEFT_OUT}
+    kept["general.parameter_count"] = header.parameter_count
+    arrays = Array if verbose else (Array, list, tuple)
+    return {key: None if isinstance(value, arrays) else value for key, value in sorted(kept.items())}
+
+
+def parameters(entry: Entry) -> str:
+    """One line a value: the name padded to 30, then the value as Go writes it."""
+    rows = [("stop", each) for each in entry.stop] + list(flat(entry.parameters))
+    return "\n".join(f"{name:<30} {go_value(value)}" for name, value in rows)
+
+
+def flat(values: Mapping[str, object]) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = []
+    for name, value in values.items():
+        rows += [(name, each) for each in value] if isinstance(value, list | tuple) else [(name, value)]
+    return rows
+
+
+def go_value(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def modelfile(entry: Entry, header: Header) -> str:
+    name = parse(entry.name).short
+    lines = [
+        '# Modelfile generated by "ollama show"',
+        "# To build a new Modelfile based on this, replace FROM with:",
+        f"# FROM {name}",
+        "",
+        f"FROM {Path(entry.file)}",
+        f'TEMPLATE """{header.chat_template or "{{ .Prompt }}"}"""',
+    ]
+    lines += [f'SYSTEM """{entry.system}"""'] if entry.system else []
+    lines += [f"PARAMETER stop {go_value(each)}" for each in entry.stop]
+    lines += [f"PARAMETER {key} {value}" for key, value in flat(entry.parameters)]
+    return "\n".join(lines) + "\n"

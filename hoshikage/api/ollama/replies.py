@@ -1,0 +1,105 @@
+"""Deltas -> Ollama's objects, one a line. Knows what chat and generate have in common of them."""
+
+import datetime
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hoshikage.api.errors import OllamaError
+from hoshikage.api.http import Stream, encode, json_reply, until_disconnect
+from hoshikage.conversation import Delta, Finished, Started, TextDelta
+from hoshikage.errors import HoshikageError
+
+Body = Callable[[str], dict[str, Any]]
+"""What holds a piece of text: {"message": …} or {"response": …}."""
+
+NDJSON = "application/x-ndjson"
+WARNING_HEADER = "x-hoshikage-warning"
+
+
+def stamp(unix_ns: int) -> str:
+    """RFC 3339 in UTC with up to nine fractional digits, as Go prints it."""
+    seconds, fraction = divmod(unix_ns, 10**9)
+    whole = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{whole}.{digits}Z" if digits else f"{whole}Z"
+
+
+def head(model: str) -> dict[str, Any]:
+    return {"model": model, "created_at": stamp(time.time_ns())}
+
+
+def emptied(model: str, body: Body, reason: str) -> Response:
+    """The answer to a request that only loads or unloads."""
+    return json_reply({**head(model), **body(""), "done": True, "done_reason": reason})
+
+
+def last(model: str, body: dict[str, Any], finished: Finished, started_ns: int) -> dict[str, Any]:
+    """The object with done:true. Durations in nanoseconds; zeros are left out."""
+    usage = finished.usage
+    context = {"context": finished.tokens} if finished.tokens else {}
+    metrics = {
+        "total_duration": time.perf_counter_ns() - started_ns,
+        "load_duration": usage.load_ns,
+        "prompt_eval_count": usage.prompt_tokens,
+        "prompt_eval_cached_count": usage.cached_tokens,
+        "prompt_eval_duration": usage.prompt_ns,
+        "eval_count": usage.completion_tokens,
+        "eval_duration": usage.eval_ns,
+    }
+    end = {"done": True, "done_reason": finished.reason, **context}
+    return {**head(model), **body, **end, **{name: value for name, value in metrics.items() if value}}
+
+
+async def streamed(
+    request: Request, model: str, body: Body, deltas: AsyncGenerator[Delta, None], warnings: list[str]
+) -> Response:
+    """NDJSON; the headers go out when the prompt is known to fit."""
+    started_ns = time.perf_counter_ns()
+    await until_disconnect(request, anext(deltas))
+
+    async def lines() -> AsyncGenerator[bytes, None]:
+        async with aclosing(deltas):
+            async for delta in deltas:
+                if isinstance(delta, TextDelta):
+                    yield line({**head(model), **body(delta.text), "done": False})
+                elif isinstance(delta, Finished):
+                    yield line(last(model, body(""), delta, started_ns))
+
+    return Stream(lines(), failure, NDJSON, warning_headers(warnings))
+
+
+async def whole(
+    request: Request, model: str, body: Body, deltas: AsyncGenerator[Delta, None], warnings: list[str]
+) -> Response:
+    """One object with all the text."""
+    started_ns = time.perf_counter_ns()
+    text, finished = await until_disconnect(request, collected(deltas))
+    return json_reply(last(model, body(text), finished, started_ns), headers=warning_headers(warnings))
+
+
+async def collected(deltas: AsyncGenerator[Delta, None]) -> tuple[str, Finished]:
+    parts: list[str] = []
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if isinstance(delta, Finished):
+                return "".join(parts), delta
+            if not isinstance(delta, Started):
+                parts.append(delta.text)
+    raise RuntimeError("a generation ended without Finished")
+
+
+def line(value: object) -> bytes:
+    return encode(value) + b"\n"
+
+
+def failure(error: HoshikageError) -> bytes:
+    return line(OllamaError(str(error)))
+
+
+def warning_headers(warnings: list[str]) -> dict[str, str]:
+    return {WARNING_HEADER: ", ".join(warnings)} if warnings else {}

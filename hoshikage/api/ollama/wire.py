@@ -1,0 +1,104 @@
+"""Ollama's requests as structs, and how one becomes a chat or a completion."""
+
+from typing import Annotated, Any
+
+from msgspec import Struct, field
+
+from hoshikage.api.errors import OllamaFault
+from hoshikage.api.ollama.decode import GoMap
+from hoshikage.api.ollama.options import options_of
+from hoshikage.conversation import ChatRequest as Chat
+from hoshikage.conversation import CompletionRequest as Completion
+from hoshikage.conversation import Message as Turn
+from hoshikage.durations import keep_alive_seconds
+
+THINK_LEVELS = ("high", "medium", "low", "max")
+
+
+class Message(Struct, kw_only=True):
+    role: str = ""
+    content: str = ""
+    images: list[str] = field(default_factory=list)
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Base(Struct, kw_only=True):
+    """What generate and chat have in common."""
+
+    model: str = ""
+    stream: bool = True
+    format: Any = None
+    keep_alive: Any = None
+    options: Annotated[dict[str, Any], GoMap] = field(default_factory=dict)
+    think: Any = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+
+
+class ChatRequest(Base, kw_only=True):
+    messages: list[Message] = field(default_factory=list)
+    tools: list[dict[str, Any]] = field(default_factory=list)
+
+
+class GenerateRequest(Base, kw_only=True):
+    prompt: str = ""
+    suffix: str = ""
+    system: str = ""
+    template: str = ""
+    context: list[int] | None = None
+    raw: bool = False
+    images: list[str] = field(default_factory=list)
+
+
+class ShowRequest(Struct, kw_only=True):
+    model: str = ""
+    name: str = ""
+    verbose: bool = False
+
+
+def check(request: Base) -> None:
+    """What can be refused before the model is looked up, in the contract's order (§4.2)."""
+    if not 0 <= request.top_logprobs <= 20:
+        raise OllamaFault(400, "top_logprobs must be between 0 and 20")
+    if isinstance(request.think, str) and request.think not in THINK_LEVELS:
+        accepted = '"high", "medium", "low", "max", true, or false'
+        raise OllamaFault(400, f'invalid think value: "{request.think}" (must be {accepted})')
+    if request.logprobs:
+        raise OllamaFault(400, "logprobs are not available in this version of hoshikage")
+    if request.format not in {None, ""} if not isinstance(request.format, dict | list) else True:
+        raise OllamaFault(400, "format (structured output) is not available in this version of hoshikage")
+
+
+def keep_alive(request: Base) -> float | None:
+    """Seconds, or None where nothing was asked. Raises OllamaFault with Go's text."""
+    if request.keep_alive is None:
+        return None
+    try:
+        return keep_alive_seconds(request.keep_alive)
+    except ValueError as error:
+        raise OllamaFault(400, str(error)) from error
+
+
+def to_chat(request: ChatRequest, owner: str) -> Chat:
+    if any(message.images for message in request.messages):
+        raise OllamaFault(400, f'"{request.model}" does not support images')
+    return Chat(
+        model=request.model,
+        owner=owner,
+        options=options_of(request.options),
+        keep_alive=keep_alive(request),
+        messages=tuple(Turn(role=message.role.lower(), content=message.content) for message in request.messages),
+    )
+
+
+def to_completion(request: GenerateRequest, owner: str) -> Completion:
+    return Completion(
+        model=request.model,
+        owner=owner,
+        options=options_of(request.options),
+        keep_alive=keep_alive(request),
+        prompt=request.prompt,
+        system=request.system or None,
+        raw=request.raw,
+        context=tuple(request.context or ()),
+    )

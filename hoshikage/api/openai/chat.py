@@ -1,0 +1,94 @@
+"""POST /v1/chat/completions."""
+
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hoshikage.api.errors import openai_body
+from hoshikage.api.http import Stream, encode, json_reply, services, until_disconnect
+from hoshikage.api.openai.wire import Ask, decode, to_ask
+from hoshikage.chat import chat
+from hoshikage.conversation import Delta, Finished, TextDelta, Usage
+from hoshikage.errors import HoshikageError
+
+FINGERPRINT = "b_hoshikage"
+SSE = "text/event-stream; charset=utf-8"
+
+
+async def completions(request: Request) -> Response:
+    """Continue the messages, as one object or as server-sent events."""
+    ask = to_ask(decode(await request.body()), "local")
+    backend = services(request).backend
+    name = backend.registry.find(ask.chat.model).name
+    deltas = chat(backend, ask.chat)
+    headers = {"x-hoshikage-warning": ", ".join(ask.warnings)} if ask.warnings else {}
+    await until_disconnect(request, anext(deltas))
+    if ask.stream:
+        return Stream(events(ask, name, deltas), failure, SSE, headers)
+    return json_reply(await until_disconnect(request, whole(name, deltas)), 200, headers, "application/json")
+
+
+def head(name: str, kind: str) -> dict[str, Any]:
+    """What every chunk of one answer has the same."""
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(16)}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": name,
+        "system_fingerprint": FINGERPRINT,
+    }
+
+
+async def whole(name: str, deltas: AsyncGenerator[Delta, None]) -> dict[str, Any]:
+    parts: list[str] = []
+    reason, used = "stop", None
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if isinstance(delta, TextDelta):
+                parts.append(delta.text)
+            elif isinstance(delta, Finished):
+                reason, used = delta.reason, usage(delta.usage)
+    message = {"role": "assistant", "content": "".join(parts), "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    return {**head(name, "chat.completion"), "choices": [choice], "usage": used}
+
+
+async def events(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[bytes, None]:
+    """The role first, then text, the finish reason, the usage if asked for, and [DONE]."""
+    start = head(name, "chat.completion.chunk")
+
+    def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
+        return event({**start, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]})
+
+    yield chunk({"role": "assistant", "content": None})
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if isinstance(delta, TextDelta):
+                yield chunk({"content": delta.text})
+            elif isinstance(delta, Finished):
+                yield chunk({}, delta.reason)
+                if ask.include_usage:
+                    yield event({**start, "choices": [], "usage": usage(delta.usage)})
+    yield b"data: [DONE]\n\n"
+
+
+def usage(used: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "total_tokens": used.prompt_tokens + used.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": used.cached_tokens},
+    }
+
+
+def event(value: object) -> bytes:
+    return b"data: " + encode(value) + b"\n\n"
+
+
+def failure(error: HoshikageError) -> bytes:
+    return event(openai_body(error))

@@ -1,0 +1,29 @@
+"""GET /v1/status: whether the server is well, for people and probes."""
+
+from importlib.metadata import version
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hoshikage.api.http import json_reply, services
+from hoshikage.models.pool import Loaded
+
+
+async def status(request: Request) -> Response:
+    pool = services(request).pool
+    found = {
+        "status": "ok",
+        "version": version("hoshikage"),
+        "models": [await counters(loaded) for loaded in pool.loaded()],
+    }
+    return json_reply(found, media_type="application/json")
+
+
+async def counters(loaded: Loaded) -> dict[str, Any]:
+    """The worker's own counters; times in nanoseconds."""
+    engine = loaded.engine
+    assert engine is not None  # noqa: S101  pool.loaded() holds only these
+    found = await engine.statistics()
+    names = [name for name in found.__struct_fields__ if name != "id"]
+    return {"name": loaded.name, "pid": engine.pid, **{name: getattr(found, name) for name in names}}

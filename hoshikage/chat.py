@@ -1,0 +1,37 @@
+"""The use case of a chat: find the model, render its template, generate. Knows no dialect and no HTTP."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from hoshikage.conversation import ChatRequest, Delta, Message
+from hoshikage.engine.wire import Ready
+from hoshikage.generation import Backend, Prompt, generate
+from hoshikage.models.gguf import read_header
+from hoshikage.models.registry import Entry
+from hoshikage.templates.render import render
+
+PLAIN = "{% for message in messages %}{{ message.content }}{% if not loop.last %}\n{% endif %}{% endfor %}"
+"""For a model without a chat template: the texts as they are, one a line."""
+
+
+def chat(backend: Backend, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    """The deltas that continue a chat. Raises ModelError at once, and what generate() raises."""
+    entry = backend.registry.find(request.model)
+    return generate(backend, entry, request, Prompt(text=prompt_of(entry, request.messages)))
+
+
+def prompt_of(entry: Entry, messages: Sequence[Message]) -> "Render":
+    """What renders the messages once the model is loaded; the model's own SYSTEM comes first where none is given."""
+    if entry.system and (not messages or messages[0].role != "system"):
+        messages = [Message(role="system", content=entry.system), *messages]
+    return Render(read_header(entry.file).chat_template or PLAIN, messages)
+
+
+class Render:
+    """A template and the messages it is for."""
+
+    def __init__(self, template: str, messages: Sequence[Message]) -> None:
+        self.template = template
+        self.messages = messages
+
+    def __call__(self, ready: Ready) -> str:
+        return render(self.template, self.messages, bos=ready.bos, eos=ready.eos)

@@ -1,0 +1,113 @@
+"""`hoshikage serve`: one app behind every address, until it is told to stop."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from importlib.metadata import version
+
+from hoshikage.cli.running import Server, announced
+from hoshikage.cli.text import say, warn
+from hoshikage.engine.build import gpu_present, installed_build
+from hoshikage.settings import Settings
+
+NAME = "serve"
+HELP = "serve the registered models"
+BACKLOG = 1024
+GRACE_SECONDS = 3.0
+"""How long open answers may go on after the signal to stop."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 11434; 0 = any free one)")
+
+
+def execute(_args: argparse.Namespace, settings: Settings) -> int:
+    logging.basicConfig(level=logging.DEBUG if settings.debug else logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    sockets = listen(settings)
+    if not sockets:
+        warn(settings.language, "no_address")
+        return 1
+    greet(settings, sockets)
+    addresses = tuple(url(each) for each in sockets)
+    with announced(Server(os.getpid(), str(settings.home), addresses), os.environ):
+        asyncio.run(serve(settings, sockets))
+    say(settings.language, "stopped")
+    return 0
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """The bound sockets; an address that cannot be had is named, and the others serve."""
+    ports = [settings.port] if settings.legacy_port is None else [settings.port, settings.legacy_port]
+    found = []
+    for port in dict.fromkeys(ports):
+        try:
+            found.append(bound(settings.host, port))
+        except OSError as error:
+            warn(settings.language, "busy", address=f"{settings.host}:{port}", reason=error.strerror)
+    return found
+
+
+def bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def greet(settings: Settings, sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        say(settings.language, "serving", version=version("hoshikage"), address=url(each))
+    say(settings.language, "home", home=settings.home, map=settings.model_map_file)
+    if settings.ineffective:
+        say(settings.language, "ineffective", names=", ".join(settings.ineffective))
+    gpu, build = gpu_present(), installed_build()
+    if gpu and build and build.backend == "cpu":
+        warn(settings.language, "gpu_unused", gpu=gpu)
+
+
+async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
+    from hypercorn.asyncio import serve as run_app
+    from hypercorn.config import Config
+
+    from hoshikage.api.app import create_app
+    from hoshikage.services import open_services
+
+    config = Config()
+    config.bind = [f"fd://{each.fileno()}" for each in sockets]
+    config.include_server_header = False
+    config.graceful_timeout = GRACE_SECONDS
+    config.loglevel = "WARNING"
+    async with open_services(settings) as services:
+        await run_app(create_app(services), config, shutdown_trigger=stop_signal().wait)  # type: ignore[arg-type]
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM; a second one ends the process at once."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, on_signal)
+    return stop

@@ -1,0 +1,54 @@
+"""What the command line says, in Japanese and English. The Japanese of add, list and remove is the manual's."""
+
+import sys
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "added": ("✅ モデル '{name}' を追加しました。", "✅ Model '{name}' was added."),
+    "removed": ("🗑️ モデル '{name}' を削除しました。", "🗑️ Model '{name}' was removed."),
+    "file_stays": ("ファイルは残っています: {path}", "The file stays: {path}"),
+    "listed": ("📦 登録済みモデル一覧（{count}件）:", "📦 Registered models ({count}):"),
+    "row": (" - {name}: {path} ({megabytes:.2f} MB)", " - {name}: {path} ({megabytes:.2f} MB)"),
+    "row_missing": (" - {name}: {path} (ファイルがありません)", " - {name}: {path} (the file is missing)"),
+    "serving": ("🌟 星影 {version} を起動しました: {address}", "🌟 hoshikage {version} is serving on {address}"),
+    "home": ("設定とデータ: {home}　モデル一覧: {map}", "Home: {home}  Model map: {map}"),
+    "busy": (
+        "⚠️ {address} は使用中のため、使えません（{reason}）。",
+        "⚠️ {address} cannot be used: {reason}.",
+    ),
+    "no_address": (
+        "❌ 使えるアドレスがありません。--port か OLLAMA_HOST で別のポートを指定してください。",
+        "❌ No address is left to serve on. Choose another port with --port or OLLAMA_HOST.",
+    ),
+    "ineffective": (
+        "ℹ️ このバージョンではまだ効果のない変数: {names}",
+        "ℹ️ Variables without effect in this version: {names}",
+    ),
+    "gpu_unused": (
+        "⚠️ GPU（{gpu}）がありますが、この llama.cpp は GPU なしでビルドされています。"
+        "`BACKEND=cuda make engine` で作り直せます。",
+        "⚠️ There is a GPU ({gpu}), but this llama.cpp was built without GPU support. Rebuild with `BACKEND=cuda make engine`.",
+    ),
+    "stopped": ("星影を停止しました。", "hoshikage has stopped."),
+    "private": (
+        "（サーバーが動いていないため、この間だけ起動します）",
+        "(no server is running: one is started for this session)",
+    ),
+    "bye_hint": ("終了は /bye または Ctrl-D", "Leave with /bye or Ctrl-D"),
+    "pulled": ("✅ '{name}' を取得しました: {path}", "✅ '{name}' was pulled: {path}"),
+    "cancelled": ("中断しました。途中のファイルは残っていません。", "Cancelled. Nothing was left behind."),
+    "error": ("❌ {message}", "❌ {message}"),
+}
+
+
+def text(language: str, key: str, **data: object) -> str:
+    """The message `key` in `language` ("ja", else English)."""
+    japanese, english = TEXTS[key]
+    return (japanese if language == "ja" else english).format(**data)
+
+
+def say(language: str, key: str, **data: object) -> None:
+    print(text(language, key, **data), flush=True)
+
+
+def warn(language: str, key: str, **data: object) -> None:
+    print(text(language, key, **data), file=sys.stderr, flush=True)

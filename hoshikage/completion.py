@@ -1,0 +1,19 @@
+"""The use case of a single prompt: templated like a chat of one turn, or raw. Knows no dialect and no HTTP."""
+
+from collections.abc import AsyncGenerator
+
+from hoshikage.chat import prompt_of
+from hoshikage.conversation import CompletionRequest, Delta, Message
+from hoshikage.generation import Backend, Prompt, generate
+
+
+def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+    """The deltas that continue a prompt. Raises ModelError at once, and what generate() raises."""
+    entry = backend.registry.find(request.model)
+    if request.raw:
+        return generate(backend, entry, request, Prompt(text=lambda _ready: request.prompt, context=request.context))
+    system = [Message(role="system", content=request.system)] if request.system else []
+    text = prompt_of(entry, [*system, Message(role="user", content=request.prompt)])
+    return generate(backend, entry, request, Prompt(text=text, context=request.context, return_tokens=True))
+
+

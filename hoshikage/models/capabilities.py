@@ -1,0 +1,29 @@
+"""What a model can do, judged by its header and chat template. It does not know the engine."""
+
+from hoshikage.errors import NotGguf
+from hoshikage.models.gguf import Header
+
+_INFILL_KEYS = ("fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "prefix_token_id", "suffix_token_id")
+_PARTS = {"adapter": "a LoRA adapter", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
+
+
+def capabilities(header: Header, template: str | None = None) -> tuple[str, ...]:
+    """In the order of Ollama's `/api/tags`. `template` replaces the one of the file."""
+    text = template or header.chat_template or ""
+    found = ["embedding" if header.has_pooling else "completion"]
+    if "tools" in text or "tool_call" in text or ".Tools" in text:
+        found.append("tools")
+    if any(f"tokenizer.ggml.{key}" in header.metadata for key in _INFILL_KEYS):
+        found.append("insert")
+    if "<think>" in text and "</think>" in text:
+        found.append("thinking")
+    return tuple(found)
+
+
+def check_model(header: Header, path: object) -> None:
+    """A GGUF may hold something else than a model that can run. Raises NotGguf."""
+    if not header.architecture:
+        raise NotGguf(path=path, reason="it names no architecture")
+    kind = header.text("general.type") or ("mmproj" if header.architecture == "clip" else "model")
+    if kind in _PARTS:
+        raise NotGguf(path=path, reason=f"it is {_PARTS[kind]}, not a model")

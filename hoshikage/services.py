@@ -1,0 +1,56 @@
+"""The composition root: Settings -> Services, opened and closed as one async context."""
+
+import contextlib
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from hoshikage.generation import Backend
+from hoshikage.models.pool import Policy, Pool
+from hoshikage.models.registry import Files, Registry
+from hoshikage.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that the HTTP layer may use."""
+
+    settings: Settings
+    backend: Backend
+
+    @property
+    def registry(self) -> Registry:
+        return self.backend.registry
+
+    @property
+    def pool(self) -> Pool:
+        return self.backend.pool
+
+
+def registry_of(settings: Settings) -> Registry:
+    """The registry in the files that the settings name."""
+    return Registry(
+        Files(
+            model_map=settings.model_map_file,
+            tag_cache=settings.tag_cache_file,
+            tag_ollama=settings.tag_ollama_file,
+            home=settings.home,
+        )
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Services for the time of the context; at its end every worker is gone."""
+    timeout = settings.load_timeout_seconds
+    policy = Policy(
+        keep_alive_seconds=settings.idle_timeout_seconds,
+        max_loaded=settings.max_loaded_models,
+        max_pending=settings.max_queue + settings.num_parallel,
+        load_timeout_seconds=timeout if timeout > 0 and not math.isinf(timeout) else None,
+    )
+    pool = Pool(policy)
+    try:
+        yield Services(settings, Backend(registry_of(settings), pool, settings))
+    finally:
+        await pool.close()

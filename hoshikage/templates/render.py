@@ -1,0 +1,70 @@
+"""A chat -> the prompt text, by the model's own Jinja template in a sandbox. Knows no engine."""
+
+import datetime
+import functools
+import json
+from collections.abc import Iterator, Sequence
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from hoshikage.conversation import Message
+from hoshikage.errors import TemplateFailed
+
+TEMPLATE_BYTES_MAX = 1 << 20
+PROMPT_CHARACTERS_MAX = 1 << 28
+
+
+def render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -> str:
+    """The prompt for the assistant's next turn. Raises TemplateFailed with the template's own reason and line."""
+    try:
+        chunks = _compiled(template).generate(
+            messages=[{"role": message.role, "content": message.content} for message in messages],
+            add_generation_prompt=True,
+            bos_token=bos,
+            eos_token=eos,
+            tools=None,
+            raise_exception=_refuse,
+            strftime_now=_now,
+        )
+        return _joined(chunks)
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        raise TemplateFailed(reason=_reason(error)) from error
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(template: str) -> jinja2.Template:
+    if len(template) > TEMPLATE_BYTES_MAX:
+        raise TemplateFailed(reason=f"a template of {len(template)} characters")
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.filters["tojson"] = _tojson
+    return environment.from_string(template)
+
+
+def _joined(chunks: Iterator[str]) -> str:
+    parts, size = [], 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > PROMPT_CHARACTERS_MAX:
+            raise TemplateFailed(reason=f"the prompt grew over {PROMPT_CHARACTERS_MAX} characters")
+        parts.append(chunk)
+    return "".join(parts)
+
+
+def _refuse(message: str) -> str:
+    raise jinja2.TemplateError(message)
+
+
+def _now(pattern: str) -> str:
+    return datetime.datetime.now().astimezone().strftime(pattern)
+
+
+def _tojson(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _reason(error: Exception) -> str:
+    line = getattr(error, "lineno", None)
+    text = str(error) or type(error).__name__
+    return f"{text} (line {line})" if line else text
