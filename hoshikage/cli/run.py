@@ -5,9 +5,11 @@ import asyncio
 import http.client
 import os
 import sys
+import threading
 import urllib.parse
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +24,15 @@ NAME = "run"
 HELP = "chat with a model"
 ENDINGS = {"/bye", "/exit"}
 
+if TYPE_CHECKING:
+    from hoshikage.services import Services
+
+T = TypeVar("T")
 Reply = Callable[[list[Message]], Iterator[str]]
+
+
+class Wait(Protocol):
+    def __call__(self, work: Coroutine[object, object, T]) -> T: ...
 
 
 class Line(Struct):
@@ -42,7 +52,7 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     prompt = " ".join(args.prompt) or ("" if sys.stdin.isatty() else sys.stdin.read())
     if server is None:
         warn(settings.language, "private")
-        return asyncio.run(with_private_engine(args.name, prompt, settings))
+        return with_private_engine(args.name, prompt, settings)
     talk(prompt, lambda messages: from_server(server.addresses[0], args.name, messages), settings.language)
     return 0
 
@@ -91,24 +101,51 @@ def from_server(address: str, model: str, messages: list[Message]) -> Iterator[s
         link.close()
 
 
-async def with_private_engine(model: str, prompt: str, settings: Settings) -> int:
-    """The same use case as the server's, in this process, for its lifetime."""
+def with_private_engine(model: str, prompt: str, settings: Settings) -> int:
+    """The same use case as the server's, in this process and for its lifetime; asyncio runs in a second thread."""
     from hoshikage.services import open_services
 
-    async with open_services(settings) as services:
-        from hoshikage.chat import chat
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="engine")
+    thread.start()
 
+    def wait(work: Coroutine[object, object, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    opening = open_services(settings)
+    services = wait(_entered(opening))
+    try:
         services.registry.find(model)
-        loop = asyncio.get_running_loop()
-
-        def ask(messages: list[Message]) -> Iterator[str]:
-            deltas = chat(services.backend, ChatRequest(model=model, messages=tuple(messages)))
-            texts = texts_of(deltas)
-            while (part := asyncio.run_coroutine_threadsafe(anext(texts, None), loop).result()) is not None:
-                yield part
-
-        await asyncio.to_thread(talk, prompt, ask, settings.language)
+        talk(prompt, lambda messages: from_engine(services, model, messages, wait), settings.language)
+    finally:
+        wait(_left(opening))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
     return 0
+
+
+def from_engine(services: "Services", model: str, messages: list[Message], wait: Wait) -> Iterator[str]:
+    from hoshikage.chat import chat
+
+    texts = texts_of(chat(services.backend, ChatRequest(model=model, messages=tuple(messages))))
+    try:
+        while (part := wait(_next(texts))) is not None:
+            yield part
+    finally:
+        wait(texts.aclose())
+
+
+async def _entered(opening: "AbstractAsyncContextManager[Services]") -> "Services":
+    return await opening.__aenter__()
+
+
+async def _left(opening: "AbstractAsyncContextManager[Services]") -> None:
+    await opening.__aexit__(None, None, None)
+
+
+async def _next(texts: AsyncGenerator[str, None]) -> str | None:
+    return await anext(texts, None)
 
 
 async def texts_of(deltas: AsyncGenerator[object, None]) -> AsyncGenerator[str, None]:
