@@ -1,0 +1,83 @@
+"""Go's reading of JSON, with its error texts (contract §2)."""
+
+import pytest
+
+from hoshikage.api.errors import OllamaFault
+from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.wire import ChatRequest, GenerateRequest
+
+FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("", "missing request body"),
+        (" \n", "missing request body"),
+        ("{", "unexpected EOF"),
+        ('{"model":', "unexpected EOF"),
+        ('{"model":"a"', "unexpected EOF"),
+        ('{"model":"a', "unexpected EOF"),
+        ("hello", "invalid character 'h' looking for beginning of value"),
+        ("{bad}", "invalid character 'b' looking for beginning of object key string"),
+        ("{'model':'a'}", "invalid character '\\'' looking for beginning of object key string"),
+        ('{"model":"a",}', "invalid character '}' looking for beginning of object key string"),
+        ('{"model" 1}', "invalid character '1' after object key"),
+        ('{"a":1 "b"}', "invalid character '\"' after object key:value pair"),
+        ("NaN", "invalid character 'N' looking for beginning of value"),
+        ("[]", "json: cannot unmarshal array into Go value of type api.GenerateRequest"),
+        ('"x"', "json: cannot unmarshal string into Go value of type api.GenerateRequest"),
+        ("123", "json: cannot unmarshal number into Go value of type api.GenerateRequest"),
+        ('{"model":1}', FIELD.format("number", "GenerateRequest.model", "string")),
+        ('{"stream":"false"}', FIELD.format("string", "GenerateRequest.stream", "bool")),
+        ('{"options":[]}', FIELD.format("array", "GenerateRequest.options", "map[string]interface {}")),
+        ('{"top_logprobs":1.5}', FIELD.format("number 1.5", "GenerateRequest.top_logprobs", "int")),
+    ],
+)
+def test_a_bad_generate_body_gets_gos_words(body: str, text: str) -> None:
+    with pytest.raises(OllamaFault) as caught:
+        decode(body.encode(), GenerateRequest)
+    assert (caught.value.status, caught.value.text) == (400, text)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ('{"messages":"x"}', FIELD.format("string", "ChatRequest.messages", "[]api.Message")),
+        (
+            '{"messages":[{"role":"user","content":[]}]}',
+            FIELD.format("array", "ChatRequest.messages.content", "string"),
+        ),
+    ],
+)
+def test_a_bad_chat_body_names_the_field(body: str, text: str) -> None:
+    with pytest.raises(OllamaFault, match=".") as caught:
+        decode(body.encode(), ChatRequest)
+    assert caught.value.text == text
+
+
+def test_null_is_absence_and_keys_fold_case() -> None:
+    found = decode(b'{"MODEL":"a","stream":null,"Prompt":"p","options":null}', GenerateRequest)
+    assert (found.model, found.stream, found.prompt, found.options) == ("a", True, "p", {})
+
+
+def test_null_alone_is_an_empty_request() -> None:
+    assert decode(b"null", GenerateRequest).model == ""
+
+
+def test_what_follows_the_first_value_is_ignored_and_the_last_key_wins() -> None:
+    assert decode(b'{"model":"a","model":"b"}{"model":"c"} x', GenerateRequest).model == "b"
+
+
+def test_a_whole_float_is_an_integer() -> None:
+    assert decode(b'{"top_logprobs":5.0}', GenerateRequest).top_logprobs == 5
+
+
+def test_invalid_utf8_and_lone_surrogates_become_replacement_characters() -> None:
+    assert decode(b'{"prompt":"a\xffb"}', GenerateRequest).prompt == "a\ufffdb"
+    assert decode(b'{"prompt":"a\\ud800b \\ud83c\\udf1f"}', GenerateRequest).prompt == "a\ufffdb 🌟"
+
+
+def test_very_deep_nesting_is_refused_not_fatal() -> None:
+    with pytest.raises(OllamaFault, match="max depth"):
+        decode(b'{"options":' + b"[" * 200_000, GenerateRequest)
