@@ -15,5 +15,3 @@ def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Del
     system = [Message(role="system", content=request.system)] if request.system else []
     text = prompt_of(entry, [*system, Message(role="user", content=request.prompt)])
     return generate(backend, entry, request, Prompt(text=text, context=request.context, return_tokens=True))
-
-

@@ -92,7 +92,6 @@ def whole(options: Options, name: str, default: int, *, least: int) -> int:
     return value
 
 
-
 def _delta(event: wire.Event, lease: Lease) -> Delta:
     if isinstance(event, wire.Text):
         return TextDelta(event.text)

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent / "hoshikage"
 ROOMS = (
     "errors",
     "durations",
+    "parsing",
     "settings",
     "sampling",
     "conversation",
@@ -27,7 +28,7 @@ OWNERS = {
     "hypercorn": "cli/serve.py",
     "jinja2": "templates/render.py",
     "filelock": "models/",
-    "dotenv": "settings.py",
+    "dotenv": ("settings.py", "parsing.py"),
 }
 LIGHT_ENGINE = {"client.py", "wire.py", "build.py", "backend.py"}
 """What of the engine the gateway may import; the rest runs in the worker."""

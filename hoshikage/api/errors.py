@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from hoshikage import errors
-from hoshikage.api.http import ClientLeft, json_reply
+from hoshikage.api.http import json_reply
 
 STATUS: dict[type[errors.HoshikageError], int] = {
     errors.Overloaded: 503,
@@ -112,7 +112,9 @@ async def on_http(request: Request, error: Exception) -> Response:
     text = {404: "404 page not found", 405: "405 method not allowed"}.get(error.status_code, error.detail)
     headers = {"allow": _allow(error)} if error.status_code == 405 else None
     if for_openai(request):
-        detail = OpenAIDetail(f"{request.method} {request.url.path}: {text}", OPENAI_TYPES.get(error.status_code, "server_error"))
+        detail = OpenAIDetail(
+            f"{request.method} {request.url.path}: {text}", OPENAI_TYPES.get(error.status_code, "server_error")
+        )
         return json_reply(OpenAIError(detail), error.status_code, headers, JSON)
     reply = PlainTextResponse(text, error.status_code, headers)
     reply.headers["content-type"] = "text/plain"

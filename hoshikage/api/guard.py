@@ -21,12 +21,10 @@ STAINLESS = (
     "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper Retry-Count Runtime"
     " Runtime-Version Timeout"
 )
-ALLOWED_HEADERS = ",".join(
-    [
-        "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
-        *(f"X-Stainless-{name}" for name in STAINLESS.split()),
-    ]
-)
+ALLOWED_HEADERS = ",".join([
+    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
+    *(f"X-Stainless-{name}" for name in STAINLESS.split()),
+])
 PREFLIGHT = {
     "access-control-allow-methods": "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS",
     "access-control-allow-headers": ALLOWED_HEADERS,

@@ -26,7 +26,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "gpu_unused": (
         "⚠️ GPU（{gpu}）がありますが、この llama.cpp は GPU なしでビルドされています。"
         "`BACKEND=cuda make engine` で作り直せます。",
-        "⚠️ There is a GPU ({gpu}), but this llama.cpp was built without GPU support. Rebuild with `BACKEND=cuda make engine`.",
+        "⚠️ There is a GPU ({gpu}), but this llama.cpp was built without it. Rebuild: `BACKEND=cuda make engine`.",
     ),
     "stopped": ("星影を停止しました。", "hoshikage has stopped."),
     "private": (

@@ -186,5 +186,3 @@ async def _end(loaded: Loaded) -> None:
         loaded.starting.cancel()
     with contextlib.suppress(asyncio.CancelledError, LoadFailed):
         await (await loaded.starting).close()
-
-

@@ -51,7 +51,7 @@ def test_a_bad_generate_body_gets_gos_words(body: str, text: str) -> None:
     ],
 )
 def test_a_bad_chat_body_names_the_field(body: str, text: str) -> None:
-    with pytest.raises(OllamaFault, match=".") as caught:
+    with pytest.raises(OllamaFault) as caught:
         decode(body.encode(), ChatRequest)
     assert caught.value.text == text
 

@@ -27,7 +27,16 @@ async def ask(method: str = "GET", *, origins: tuple[str, ...] = (), **headers: 
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost:11434", "127.0.0.1", "[::1]:11434", "192.168.1.9", "foo.local", "box.internal", "a.localhost", "0.0.0.0"],
+    [
+        "localhost:11434",
+        "127.0.0.1",
+        "[::1]:11434",
+        "192.168.1.9",
+        "foo.local",
+        "box.internal",
+        "a.localhost",
+        "0.0.0.0",
+    ],
 )
 def test_names_of_this_machine_and_its_network_pass(host: str) -> None:
     assert is_local(host)
@@ -35,7 +44,16 @@ def test_names_of_this_machine_and_its_network_pass(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "", ":11434", "127.0.0.1.evil.example", "localhost:11434@evil", "8.8.8.8", "169.254.1.1", "100.64.0.1"],
+    [
+        "evil.example",
+        "",
+        ":11434",
+        "127.0.0.1.evil.example",
+        "localhost:11434@evil",
+        "8.8.8.8",
+        "169.254.1.1",
+        "100.64.0.1",
+    ],
 )
 def test_other_names_do_not(host: str) -> None:
     assert not is_local(host)
@@ -51,7 +69,9 @@ async def test_a_foreign_origin_gets_403() -> None:
     assert (await ask(Origin="chrome-extension://x")).status_code == 403
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:3000", "https://127.0.0.1", "app://open-webui", "tauri://localhost"])
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "https://127.0.0.1", "app://open-webui", "tauri://localhost"]
+)
 async def test_a_local_origin_is_echoed(origin: str) -> None:
     reply = await ask(Origin=origin)
     assert reply.status_code == 200
@@ -80,5 +100,3 @@ async def test_a_body_over_the_limit_is_refused() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as client:
         assert (await client.post("/", content=b"x" * 11)).status_code == 413
         assert (await client.post("/", content=b"x" * 10)).text == "10"
-
-

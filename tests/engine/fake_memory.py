@@ -4,7 +4,7 @@ from hoshikage.engine.scheduler import Chunk
 
 
 class CountingMemory:
-    """Cells hold the slots that share them; `cells` is the most there may be. `cuts` = False models a sliding window."""
+    """At most `cells` cells, shared by copy; `cuts` False models a sliding window."""
 
     def __init__(self, cells: int, *, cuts: bool = True) -> None:
         self.cells = cells

@@ -20,7 +20,7 @@ def test_the_common_prefix_is_the_one_a_loop_finds(a: list[int], b: list[int]) -
 
 @given(TOKENS, TOKENS, TOKENS)
 def test_a_long_shared_start_is_found_whole(start: list[int], a: list[int], b: list[int]) -> None:
-    assert common_prefix(start + [7] + a, start + [8] + b) == len(start)
+    assert common_prefix([*start, 7, *a], [*start, 8, *b]) == len(start)
 
 
 def test_the_longest_match_wins() -> None:

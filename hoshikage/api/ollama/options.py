@@ -8,9 +8,7 @@ INTEGERS = frozenset(
     "num_ctx num_batch num_gpu main_gpu num_thread draft_num_predict num_keep seed num_predict top_k"
     " repeat_last_n".split()
 )
-FLOATS = frozenset(
-    "top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty".split()
-)
+FLOATS = frozenset("top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty".split())
 BOOLEANS = frozenset({"use_mmap"})
 
 

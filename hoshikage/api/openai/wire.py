@@ -172,7 +172,9 @@ def turn(message: Message, at: int) -> Turn:
     role = ROLES.get(message.role)
     if role is None:
         known = ", ".join(ROLES)
-        raise OpenAIFault(f"role {message.role!r} is none of: {known}", param=f"messages[{at}].role", code="invalid_value")
+        raise OpenAIFault(
+            f"role {message.role!r} is none of: {known}", param=f"messages[{at}].role", code="invalid_value"
+        )
     if message.content is None and role != "assistant":
         raise OpenAIFault("content is missing", param=f"messages[{at}].content", code="missing_required_parameter")
     content = message.content or ""

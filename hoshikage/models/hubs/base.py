@@ -1,0 +1,39 @@
+"""What a hub is: it knows names and fetches files, with progress. It does not know the registry."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of a pull, in the words of Ollama's progress lines; sizes in bytes, never going backwards."""
+
+    status: str
+    digest: str | None = None
+    total: int | None = None
+    completed: int | None = None
+
+
+class Fetched(Struct, frozen=True, kw_only=True):
+    """A whole, checked file, the name it is registered under and where it came from."""
+
+    path: Path
+    name: str
+    origin: str
+
+
+Steps = Generator[Progress, None, Fetched]
+
+
+class Hub(Protocol):
+    """One source of models. `known` tells a person what it takes."""
+
+    known: str
+
+    def takes(self, name: str) -> bool: ...
+
+    def fetch(self, name: str, folder: Path) -> Steps:
+        """Fetch into `folder`. Raises PullError; closing the generator ends the transfer and leaves nothing."""
+        ...

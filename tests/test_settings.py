@@ -1,0 +1,118 @@
+"""Settings: layers, homes, aliases, and errors that name the way out."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from hoshikage.errors import SettingsError
+from hoshikage.parsing import split_host
+from hoshikage.settings import Settings, example
+
+
+def load(tmp_path: Path, flags: dict[str, str] | None = None, **environ: str) -> Settings:
+    return Settings.load(environ={"HOSHIKAGE_HOME": str(tmp_path), **environ}, cwd=tmp_path, flags=flags)
+
+
+def test_the_manuals_defaults(tmp_path: Path) -> None:
+    found = load(tmp_path)
+    assert found.ramdisk_path == Path("/mnt/temp/hoshikage")
+    assert (found.ramdisk_size_gb, found.idle_timeout_seconds, found.great_timeout_minutes) == (12, 300, 60)
+    assert found.model_map_file == tmp_path / "models/model_map.json"
+    assert found.chroma_path == tmp_path / "data/hoshikage_chroma_db"
+    assert (found.n_batch, found.n_gpu_layers, found.legacy_port) == (512, -1, 8000)
+    assert (found.host, found.port, found.sentence_bert_model) == ("127.0.0.1", 11434, "cl-nagoya/ruri-small-v2")
+
+
+def test_the_environment_wins_over_env_file_and_flags_over_both(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("N_CTX=1024\nN_BATCH=64\nOLLAMA_HOST=:9000\n")
+    found = load(tmp_path, {"port": "9001"}, N_CTX="2048")
+    assert (found.n_ctx, found.n_batch, found.port, found.host) == (2048, 64, 9001, "0.0.0.0")
+
+
+def test_our_own_name_wins_over_ollamas(tmp_path: Path) -> None:
+    assert load(tmp_path, IDLE_TIMEOUT_SECONDS="10", OLLAMA_KEEP_ALIVE="1h").idle_timeout_seconds == 10
+    assert load(tmp_path, OLLAMA_KEEP_ALIVE="1h").idle_timeout_seconds == 3600
+    assert load(tmp_path, OLLAMA_KEEP_ALIVE="-1").idle_timeout_seconds == math.inf
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("N_CTX", "many", "a whole number from 0"),
+        ("N_BATCH", "0", "from 1"),
+        ("IDLE_TIMEOUT_SECONDS", "5 parsecs", "5m or 1h30m"),
+        ("LEGACY_PORT", "70000", "or off"),
+        ("OLLAMA_ORIGINS", "evil", "must contain"),
+        ("OLLAMA_HOST", "localhost:http", "host"),
+    ],
+)
+def test_a_bad_value_names_the_variable_the_value_and_what_is_allowed(
+    tmp_path: Path, name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, **{name: value})
+    assert name in str(caught.value)
+    assert value in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+def test_a_folder_whose_env_is_ours_is_the_home(tmp_path: Path) -> None:
+    here, user = tmp_path / "here", tmp_path / "user"
+    here.mkdir()
+    (here / ".env").write_text('MODEL_MAP_FILE="maps/map.json"\n')
+    found = Settings.load(environ={"HOME": str(user)}, cwd=here)
+    assert (found.home, found.model_map_file) == (here, here / "maps/map.json")
+    (here / ".env").write_text("OTHER=1\n")
+    assert Settings.load(environ={"HOME": str(user)}, cwd=here).home == user / ".hoshikage"
+
+
+def test_a_relative_path_is_relative_to_where_it_is_written(tmp_path: Path) -> None:
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    (tmp_path / ".env").write_text("TAG_CACHE_FILE=a.json\n")
+    environ = {"HOSHIKAGE_HOME": str(tmp_path), "MODEL_MAP_FILE": "b.json"}
+    found = Settings.load(environ=environ, cwd=cwd)
+    assert (found.tag_cache_file, found.model_map_file) == (tmp_path / "a.json", cwd / "b.json")
+
+
+def test_variables_without_effect_are_listed(tmp_path: Path) -> None:
+    assert load(tmp_path, RAMDISK_SIZE="4", OLLAMA_FLASH_ATTENTION="1", N_CTX="0").ineffective == (
+        "RAMDISK_SIZE",
+        "OLLAMA_FLASH_ATTENTION",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "language"),
+    [
+        ({}, "ja"),
+        ({"LANG": "C.UTF-8"}, "ja"),
+        ({"LANG": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "ja_JP.UTF-8"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "HOSHIKAGE_LANG": "en"}, "en"),
+        ({"LANG": "fr_FR.UTF-8"}, "en"),
+    ],
+)
+def test_the_language_follows_the_locale(tmp_path: Path, environ: dict[str, str], language: str) -> None:
+    assert load(tmp_path, **environ).language == language
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ("0.0.0.0", ("0.0.0.0", 11434)),
+        ("http://box.local", ("box.local", 80)),
+        ("https://box.local/x", ("box.local", 443)),
+        (":8080", ("0.0.0.0", 8080)),
+        ("[::1]:99", ("::1", 99)),
+        ("::1", ("::1", 11434)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+    ],
+)
+def test_ollama_host_is_read_as_ollama_reads_it(raw: str, found: tuple[str, int]) -> None:
+    assert split_host(raw) == found
+
+
+def test_the_example_file_is_the_generated_one() -> None:
+    assert (Path(__file__).parent.parent / ".env.example").read_text(encoding="utf-8") == example()
