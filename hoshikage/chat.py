@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from hoshikage.conversation import ChatRequest, Delta, Message
 from hoshikage.engine.wire import Ready
 from hoshikage.generation import Backend, Prompt, generate
+from hoshikage.models.entry import Entry
 from hoshikage.models.gguf import read_header
-from hoshikage.models.registry import Entry
 from hoshikage.templates.render import render
 
 PLAIN = "{% for message in messages %}{{ message.content }}{% if not loop.last %}\n{% endif %}{% endfor %}"

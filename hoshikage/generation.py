@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
 from hoshikage.errors import FileMissing, RequestError
+from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
-from hoshikage.models.registry import Entry, Registry
+from hoshikage.models.registry import Registry
 from hoshikage.sampling import merged
 from hoshikage.settings import Settings
 

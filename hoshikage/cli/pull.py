@@ -17,7 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
-    from hoshikage.models.pull import Progress, pull
+    from hoshikage.models.hubs.base import Progress
+    from hoshikage.models.pull import pull
     from hoshikage.services import registry_of
 
     def show(progress: Progress) -> None:

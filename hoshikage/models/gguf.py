@@ -157,7 +157,7 @@ class _Fault(Exception):
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     if "\0" in str(path):
         raise FileNotFoundError(str(path))
-    # Looked at before it is opened, since opening a device can do something; and again after, since it may have changed.
+    # Looked at before it is opened, since opening a device can do something; and again after it.
     if not stat.S_ISREG(path.stat().st_mode):
         raise _Fault("it is not a regular file")
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

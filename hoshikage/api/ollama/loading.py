@@ -6,7 +6,7 @@ from hoshikage.api.ollama.options import options_of
 from hoshikage.api.ollama.replies import Body, emptied
 from hoshikage.api.ollama.wire import Base, keep_alive
 from hoshikage.generation import Backend, load
-from hoshikage.models.registry import Entry
+from hoshikage.models.entry import Entry
 
 
 async def load_or_unload(backend: Backend, entry: Entry, asked: Base, body: Body) -> Response:

@@ -13,10 +13,11 @@ from hoshikage.api.http import json_reply, services
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.wire import ShowRequest
 from hoshikage.errors import ModelNotFound
+from hoshikage.models.entry import Entry
 from hoshikage.models.gguf import Array, Header, read_header
 from hoshikage.models.names import parse
 from hoshikage.models.pool import Loaded
-from hoshikage.models.registry import Entry, Registry
+from hoshikage.models.registry import Registry
 from hoshikage.models.tags import details, local_time, tags
 
 VERSION = "0.33.0"
