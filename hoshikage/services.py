@@ -1,5 +1,6 @@
 """The composition root: Settings -> Services, opened and closed as one async context."""
 
+import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator
@@ -9,6 +10,9 @@ from hoshikage.generation import Backend
 from hoshikage.models.pool import Policy, Pool
 from hoshikage.models.registry import Files, Registry
 from hoshikage.settings import Settings
+
+
+SETTLE_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,18 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         max_pending=settings.max_queue + settings.num_parallel,
         load_timeout_seconds=timeout if timeout > 0 and not math.isinf(timeout) else None,
     )
-    pool = Pool(policy)
+    pool, registry = Pool(policy), registry_of(settings)
+    settling = asyncio.create_task(settle_digests(registry))
     try:
-        yield Services(settings, Backend(registry_of(settings), pool, settings))
+        yield Services(settings, Backend(registry, pool, settings))
     finally:
+        settling.cancel()
         await pool.close()
+
+
+async def settle_digests(registry: Registry) -> None:
+    """Hash in the background what was too large to be hashed when it was added; looks again from time to time."""
+    while True:
+        for entry in await asyncio.to_thread(registry.inexact):
+            await asyncio.to_thread(registry.settle, entry)
+        await asyncio.sleep(SETTLE_SECONDS)

@@ -4,6 +4,7 @@ The Host check keeps a web page from reaching a loopback server through a name o
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 
@@ -112,10 +113,13 @@ def is_local(host: str) -> bool:
 CARRIER_GRADE_NAT = ipaddress.ip_network("100.64.0.0/10")
 
 
+HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d+)?|(?P<bare>[0-9A-Fa-f:]+)")
+
+
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0] if host.count(":") == 1 else host
+    """The name in a Host header; empty if it is malformed."""
+    found = HOST.fullmatch(host)
+    return found["six"] or found["name"] or found["bare"] if found else ""
 
 
 def _same_origins(headers: Headers) -> set[str]:

@@ -33,9 +33,9 @@ def execute(_args: argparse.Namespace, settings: Settings) -> int:
     if not sockets:
         warn(settings.language, "no_address")
         return 1
-    greet(settings, sockets)
     addresses = tuple(url(each) for each in sockets)
     with announced(Server(os.getpid(), str(settings.home), addresses), os.environ):
+        greet(settings, sockets)
         asyncio.run(serve(settings, sockets))
     say(settings.language, "stopped")
     return 0
@@ -45,7 +45,7 @@ def listen(settings: Settings) -> list[socket.socket]:
     """The bound sockets; an address that cannot be had is named, and the others serve."""
     ports = [settings.port] if settings.legacy_port is None else [settings.port, settings.legacy_port]
     found = []
-    for port in dict.fromkeys(ports):
+    for port in ports[:1] if len(set(ports)) == 1 and ports[0] else ports:
         try:
             found.append(bound(settings.host, port))
         except OSError as error:

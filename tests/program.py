@@ -1,0 +1,83 @@
+"""Runs `hoshikage` as a program, in a home and a runtime folder of its own."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+URL = re.compile(r"http://127\.0\.0\.1:\d+")
+STOP_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running server: where it listens, its home, and its process."""
+
+    url: str
+    home: Path
+    process: "subprocess.Popen[str]"
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60)
+
+    def worker_pid(self, name: str = "starter") -> int | None:
+        models = httpx.get(f"{self.url}/v1/status").json()["models"]
+        return next((int(model["pid"]) for model in models if model["name"] == name), None)
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """This process's environment with settings of the tests' own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "HOSHIKAGE_", "LC_"))}
+    own = {
+        "HOSHIKAGE_HOME": str(home),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+        "LEGACY_PORT": "off",
+        "LANG": "ja_JP.UTF-8",
+    }
+    return {**kept, **own, "PYTHONUNBUFFERED": "1", **more}
+
+
+def hoshikage(home: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end."""
+    command = [sys.executable, "-m", "hoshikage", *arguments]
+    return subprocess.run(
+        command, env=environment(home, **more), capture_output=True, text=True, check=False, timeout=100
+    )
+
+
+@contextlib.contextmanager
+def serve(home: Path, model: Path | None = None, **more: str) -> Iterator[Program]:
+    """A server on a free port, with `model` as `starter`; ended by SIGTERM."""
+    home.mkdir(parents=True, exist_ok=True)
+    if model:
+        added = hoshikage(home, "add", str(model), "starter")
+        assert added.returncode == 0, added.stderr
+    command = [sys.executable, "-m", "hoshikage", "serve", "--port", "0"]
+    log = (home / "serve.log").open("w", encoding="utf-8")
+    with (
+        log,
+        subprocess.Popen(
+            command, env=environment(home, **more), stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            yield Program(first_url(process.stdout), home, process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.stdout.read()
+            process.wait(STOP_SECONDS)
+
+
+def first_url(lines: Iterator[str]) -> str:
+    for line in lines:
+        if found := URL.search(line):
+            return found[0]
+    raise AssertionError("the server ended before it served")
