@@ -11,7 +11,6 @@ from hoshikage.models.pool import Policy, Pool
 from hoshikage.models.registry import Files, Registry
 from hoshikage.settings import Settings
 
-
 SETTLE_SECONDS = 600
 
 

@@ -22,12 +22,12 @@ ROOMS = (
     "api",
     "cli",
 )
-OWNERS = {
-    "llama_cpp": "engine/llama.py",
-    "starlette": "api/",
-    "hypercorn": "cli/serve.py",
-    "jinja2": "templates/render.py",
-    "filelock": "models/",
+OWNERS: dict[str, tuple[str, ...]] = {
+    "llama_cpp": ("engine/llama.py",),
+    "starlette": ("api/",),
+    "hypercorn": ("cli/serve.py",),
+    "jinja2": ("templates/render.py",),
+    "filelock": ("models/",),
     "dotenv": ("settings.py", "parsing.py"),
 }
 LIGHT_ENGINE = {"client.py", "wire.py", "build.py", "backend.py"}

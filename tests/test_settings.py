@@ -10,8 +10,8 @@ from hoshikage.parsing import split_host
 from hoshikage.settings import Settings, example
 
 
-def load(tmp_path: Path, flags: dict[str, str] | None = None, **environ: str) -> Settings:
-    return Settings.load(environ={"HOSHIKAGE_HOME": str(tmp_path), **environ}, cwd=tmp_path, flags=flags)
+def load(tmp_path: Path, **environ: str) -> Settings:
+    return Settings.load(environ={"HOSHIKAGE_HOME": str(tmp_path), **environ}, cwd=tmp_path)
 
 
 def test_the_manuals_defaults(tmp_path: Path) -> None:
@@ -26,7 +26,8 @@ def test_the_manuals_defaults(tmp_path: Path) -> None:
 
 def test_the_environment_wins_over_env_file_and_flags_over_both(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("N_CTX=1024\nN_BATCH=64\nOLLAMA_HOST=:9000\n")
-    found = load(tmp_path, {"port": "9001"}, N_CTX="2048")
+    environ = {"HOSHIKAGE_HOME": str(tmp_path), "N_CTX": "2048"}
+    found = Settings.load(environ=environ, cwd=tmp_path, flags={"port": "9001"})
     assert (found.n_ctx, found.n_batch, found.port, found.host) == (2048, 64, 9001, "0.0.0.0")
 
 
