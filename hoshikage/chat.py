@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from hoshikage.conversation import ChatRequest, Delta, Message
 from hoshikage.engine.wire import Ready
+from hoshikage.errors import LoadFailed, NotGguf
 from hoshikage.generation import Backend, Prompt, generate
 from hoshikage.models.entry import Entry
 from hoshikage.models.gguf import read_header
@@ -23,7 +24,11 @@ def prompt_of(entry: Entry, messages: Sequence[Message]) -> "Render":
     """What renders the messages once the model is loaded; the model's own SYSTEM comes first where none is given."""
     if entry.system and (not messages or messages[0].role != "system"):
         messages = [Message(role="system", content=entry.system), *messages]
-    return Render(read_header(entry.file).chat_template or PLAIN, messages)
+    try:
+        header = read_header(entry.file)
+    except NotGguf as error:
+        raise LoadFailed(reason=str(error)) from error
+    return Render(header.chat_template or PLAIN, messages)
 
 
 class Render:

@@ -1,12 +1,16 @@
 """Error class -> status -> each dialect's body: the one table."""
 
+import logging
+
 from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from hoshikage import errors
-from hoshikage.api.http import json_reply
+from hoshikage.api.http import json_reply, services
+
+log = logging.getLogger("hoshikage.api")
 
 STATUS: dict[type[errors.HoshikageError], int] = {
     errors.Overloaded: 503,
@@ -78,6 +82,8 @@ async def on_hoshikage_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.HoshikageError):
         raise error
     status = status_of(error)
+    if status >= 500:
+        log.error("%s %s: %s", request.method, request.url.path, error.text(services(request).settings.language))
     headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 503 else None
     body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(error))
     return json_reply(body, status, headers, JSON)

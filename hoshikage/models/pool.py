@@ -83,12 +83,7 @@ class Pool:
                 loaded.keep_alive_seconds = keep_alive_seconds
             engine = await asyncio.shield(loaded.starting)
             yield Lease(engine, time.perf_counter_ns() - started)
-        except EngineCrashed as error:
-            log.error("%s: %s", name, error)
-            self._forget(loaded)
-            raise
-        except LoadFailed as error:
-            log.error("モデルのロードに失敗しました: %s: %s", name, error.data["reason"])
+        except (EngineCrashed, LoadFailed):
             self._forget(loaded)
             raise
         finally:

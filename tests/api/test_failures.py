@@ -1,0 +1,125 @@
+"""What clients see when something breaks: crashes, bad files, vanished models, long bodies."""
+
+import json
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.program import Program, serve
+
+STORY = [{"role": "user", "content": "Tell me a very long story."}]
+LONG = {"model": "starter", "messages": STORY, "options": {"num_predict": 4000, "temperature": 0}}
+
+
+def chat(program: Program, model: str = "starter") -> httpx.Response:
+    body = {"model": model, "messages": STORY, "stream": False, "options": {"num_predict": 4}}
+    return httpx.post(f"{program.url}/api/chat", json=body, timeout=60)
+
+
+@pytest.mark.parametrize("route", ["/api/chat", "/v1/chat/completions"])
+def test_a_crash_in_the_middle_is_an_error_frame_and_a_cut_body(server: Program, route: str) -> None:
+    frames: list[str] = []
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        server.client() as client,
+        client.stream("POST", route, json={**LONG, "stream": True}) as reply,
+    ):
+        for line in reply.iter_lines():
+            frames += [line.removeprefix("data: ")] if line else []
+            if len(frames) == 5 and (pid := server.worker_pid()):
+                os.kill(pid, signal.SIGKILL)
+    error = json.loads(frames[-1])["error"]
+    assert "unexpectedly stopped" in (error if route == "/api/chat" else error["message"])
+    assert chat(server).status_code == 200
+
+
+def test_a_crash_before_the_first_byte_is_a_status(server: Program) -> None:
+    chat(server)
+    pid = server.worker_pid()
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
+    reply = chat(server)
+    assert reply.status_code == 500
+    assert "unexpectedly stopped" in reply.json()["error"]
+    assert chat(server).status_code == 200
+
+
+@pytest.mark.parametrize("damage", ["truncated", "random"])
+def test_a_file_that_broke_after_it_was_added_is_a_clear_error(starter: Path, tmp_path: Path, damage: str) -> None:
+    model = tmp_path / "model.gguf"
+    model.write_bytes(starter.read_bytes())
+    with serve(tmp_path / "home", model) as program:
+        model.write_bytes(starter.read_bytes()[:1_000_000] if damage == "truncated" else os.urandom(5000))
+        for route in ("/api/chat", "/api/generate"):
+            body = {"model": "starter", "messages": STORY, "prompt": "x", "raw": route == "/api/generate"}
+            reply = httpx.post(f"{program.url}{route}", json=body, timeout=60)
+            assert reply.status_code == 500
+            assert "could not be loaded" in reply.json()["error"]
+        assert httpx.get(f"{program.url}/").status_code == 200
+    assert "モデルのロードに失敗しました" in (tmp_path / "home/serve.log").read_text(encoding="utf-8")
+
+
+def test_a_model_whose_file_is_gone_is_404(starter: Path, tmp_path: Path) -> None:
+    link = tmp_path / "model.gguf"
+    link.symlink_to(starter)
+    with serve(tmp_path / "home", link) as program:
+        link.unlink()
+        reply = chat(program)
+        assert (reply.status_code, "no such file" in reply.json()["error"]) == (404, True)
+        assert len(httpx.get(f"{program.url}/api/tags").json()["models"]) == 1
+
+
+def test_a_body_over_the_limit_is_413_in_each_dialect(starter: Path, tmp_path: Path) -> None:
+    with serve(tmp_path / "home", starter, MAX_BODY_MB="1") as program:
+        big = b'{"model":"' + b"x" * 1_100_000 + b'"}'
+        ollama = httpx.post(f"{program.url}/api/chat", content=big)
+        openai = httpx.post(f"{program.url}/v1/chat/completions", content=big)
+    assert (ollama.status_code, "MAX_BODY_MB" in ollama.json()["error"]) == (413, True)
+    assert (openai.status_code, openai.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_a_client_that_leaves_in_the_prefill_frees_the_engine(server: Program) -> None:
+    chat(server)
+    body = json.dumps({"model": "starter", "prompt": "word " * 4000, "raw": True, "stream": False}).encode()
+    url = urlsplit(server.url)
+    with socket.create_connection((url.hostname or "", url.port or 0)) as link:
+        head = f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        link.sendall(head.encode() + body)
+        while not status(server)["running"]:
+            pass
+    for _ in range(2000):
+        if not status(server)["running"]:
+            return
+    raise AssertionError("the engine goes on")
+
+
+def status(server: Program) -> dict[str, int]:
+    found: dict[str, int] = httpx.get(f"{server.url}/v1/status", timeout=60).json()["models"][0]
+    return found
+
+
+def test_version_is_answered_while_a_long_prompt_and_many_streams_run(server: Program) -> None:
+    """A 3 MB prompt and 64 streams: while they run, a plain request is answered again and again."""
+    short = {**LONG, "options": {"num_predict": 4}}
+    asked = [("/api/chat", short)] * 64 + [("/api/generate", {"model": "starter", "prompt": "word " * 600_000})]
+    threads = [threading.Thread(target=post, args=(server, route, body)) for route, body in asked]
+    for thread in threads:
+        thread.start()
+    answered = 0
+    while all(thread.is_alive() for thread in threads[:64]):
+        assert httpx.get(f"{server.url}/api/version").status_code == 200
+        answered += 1
+    for thread in threads:
+        thread.join()
+    assert answered >= 3
+
+
+def post(server: Program, route: str, body: object) -> None:
+    httpx.post(f"{server.url}{route}", json=body, timeout=100)
