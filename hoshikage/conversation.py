@@ -46,10 +46,14 @@ class CompletionRequest(Request, frozen=True, kw_only=True):
 
 
 class Started(Struct, frozen=True, kw_only=True):
-    """The prompt fits and is being evaluated: whatever could be wrong with the request was not."""
+    """The prompt fits and is being evaluated: whatever could be wrong with the request was not.
+
+    `limit` is the most tokens that prompt and answer may have together.
+    """
 
     prompt_tokens: int
     cached_tokens: int
+    limit: int
 
 
 class TextDelta(Struct, frozen=True):

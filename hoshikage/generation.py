@@ -97,7 +97,7 @@ def _delta(event: wire.Event, lease: Lease) -> Delta:
     if isinstance(event, wire.Text):
         return TextDelta(event.text)
     if isinstance(event, wire.Started):
-        return Started(prompt_tokens=event.prompt_tokens, cached_tokens=event.cached)
+        return Started(prompt_tokens=event.prompt_tokens, cached_tokens=event.cached, limit=event.limit)
     assert isinstance(event, wire.Done)  # noqa: S101  what else the client lets through is ours
     return _finished(event, lease.load_ns)
 

@@ -88,8 +88,8 @@ class Settings:
         "N_CTX OLLAMA_CONTEXT_LENGTH",
         integer(0, 2**24),
         "0",
-        "context length in tokens; 0 = what the model was trained for",
-        "コンテキスト長（トークン）。0 はモデルの学習時の長さ",
+        "context length in tokens; 0 = what the model was trained for, at most 8192",
+        "コンテキスト長（トークン）。0 はモデルの学習時の長さ（最大 8192）",
     )
     n_batch: int = setting("N_BATCH", integer(1, 2**16), "512", "tokens evaluated at once", "1 回に処理するトークン数")
     n_threads: int = setting(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hoshikage.conversation import Delta, Started
 from hoshikage.errors import HoshikageError
 from hoshikage.services import Services
 
@@ -54,6 +55,14 @@ def json_reply(
     media_type: str = "application/json; charset=utf-8",
 ) -> Response:
     return Response(encode(value), status, headers, media_type)
+
+
+def warning_headers(warnings: Iterable[str], num_ctx: object, started: Delta) -> dict[str, str]:
+    """What was not done as it was asked for, said in one header."""
+    said = list(warnings)
+    if isinstance(started, Started) and isinstance(num_ctx, int) and num_ctx > started.limit:
+        said.append(f"num_ctx-capped={started.limit}")
+    return {"x-hoshikage-warning": ", ".join(said)} if said else {}
 
 
 class ClientLeft(Exception):

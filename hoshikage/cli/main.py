@@ -29,11 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HoshikageError as error:
         warn(settings.language, "error", message=error.text(settings.language))
         return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        warn(settings.language, "error", message=str(error))
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:

@@ -108,7 +108,7 @@ class Loop:
     def _started(self, sequence: Sequence) -> Item:
         voice = self._active[sequence.id].voice
         voice.n_cached, voice.started_at = sequence.n_cached, now()
-        return Started(id=sequence.id, prompt_tokens=sequence.n_prompt, cached=sequence.n_cached)
+        return Started(id=sequence.id, prompt_tokens=sequence.n_prompt, cached=sequence.n_cached, limit=sequence.limit)
 
     def _fill(self, chunks: list[Chunk]) -> list[tuple[int, int]]:
         """Put the chunks into the batch. Returns (sequence id, row) of those to be sampled."""

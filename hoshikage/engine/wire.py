@@ -71,11 +71,12 @@ class LoadRefused(Struct, tag="load_refused", frozen=True):
 
 
 class Started(Struct, tag="started", frozen=True, kw_only=True):
-    """A sequence was admitted: `cached` of its `prompt_tokens` are in the KV cache already."""
+    """A sequence was admitted: `cached` of its `prompt_tokens` are in the KV cache already; `limit` is its ceiling."""
 
     id: int
     prompt_tokens: int
     cached: int
+    limit: int
 
 
 class Text(Struct, tag="text", frozen=True):

@@ -23,6 +23,8 @@ from hoshikage.errors import HoshikageError, SequenceFailed
 PR_SET_PDEATHSIG = 1
 SLOTS = 64
 """Sequence ids: running ones and idle ones that keep their prefix."""
+DEFAULT_WINDOW = 8192
+"""Tokens, where N_CTX leaves it open: the whole window of a long-context model would not fit most machines."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may hold the interpreter while another waits: the speaker must not hold up the next step."""
 
@@ -68,7 +70,7 @@ def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.L
 
 def start_loop(model: llama.Model, load: wire.Load) -> Loop:
     slots = load.num_parallel if model.keeps_state else max(SLOTS, load.num_parallel)
-    cells = min(load.n_ctx or model.trained, model.trained)
+    cells = min(load.n_ctx or DEFAULT_WINDOW, model.trained)
     threads = load.n_threads or physical_cores()
     batch = min(load.n_batch, cells)
     context = llama.Context(model, cells=cells, batch=batch, slots=slots, threads=threads)

@@ -212,6 +212,12 @@ def test_tools_and_thinking_are_left_out_and_said_so(client: httpx.Client) -> No
     assert reply.headers["x-hoshikage-warning"] == "think-ignored, tools-ignored"
 
 
+def test_a_num_ctx_over_the_window_is_capped_and_said_so(client: httpx.Client) -> None:
+    reply = chat(client, options={**SHORT, "num_ctx": 100_000})
+    assert reply.status_code == 200
+    assert reply.headers["x-hoshikage-warning"] == "num_ctx-capped=8192"
+
+
 def test_html_is_escaped_as_go_escapes_it(client: httpx.Client) -> None:
     reply = client.post("/api/show", json={"model": "starter"})
     assert b"\\u003c|im_start|\\u003e" in reply.content

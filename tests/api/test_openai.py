@@ -109,6 +109,12 @@ def test_a_prompt_over_the_window_is_400_with_both_numbers(client: httpx.Client)
     assert "2048" in error["message"]
 
 
+def test_what_was_not_done_is_said_in_a_header(client: httpx.Client) -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    reply = ask(client, tools=tools, num_ctx=100_000)
+    assert reply.headers["x-hoshikage-warning"] == "tools-ignored, num_ctx-capped=8192"
+
+
 def test_models_are_listed_and_shown(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()
     assert listed["object"] == "list"

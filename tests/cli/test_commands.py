@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hoshikage.engine.build import installed_build
 from tests.program import Program, environment, hoshikage, serve
 
 
@@ -114,8 +115,8 @@ def test_doctor_names_a_missing_file_and_its_exit_code_tells(home: Path, starter
 def test_a_change_by_the_command_line_is_seen_by_the_running_server(home: Path, starter: Path) -> None:
     with serve(home, starter) as program:
         hoshikage(home, "add", str(starter), "second")
-        names = [m["name"] for m in httpx.get(f"{program.url}/api/tags").json()["models"]]
-        assert names == ["second:latest", "starter:latest"]
+        names = {m["name"] for m in httpx.get(f"{program.url}/api/tags").json()["models"]}
+        assert names == {"second:latest", "starter:latest"}
         hoshikage(home, "remove", "starter")
         assert [m["id"] for m in httpx.get(f"{program.url}/v1/models").json()["data"]] == ["second"]
 
@@ -169,3 +170,31 @@ def test_variables_without_effect_are_said_once(home: Path) -> None:
         assert program.process.stdout
         said = [program.process.stdout.readline() for _ in range(2)]
     assert said[1].endswith("効果のない変数: RAMDISK_SIZE, OLLAMA_FLASH_ATTENTION\n")
+
+
+def test_a_gpu_that_the_build_cannot_use_is_said_by_doctor_and_at_the_start(home: Path, tmp_path: Path) -> None:
+    """The real probe, with a stand-in for nvidia-smi."""
+    if (build := installed_build()) is None or build.backend != "cpu":
+        pytest.skip("llama.cpp was not built by make for the CPU")
+    smi = tmp_path / "bin/nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H100 80GB (UUID: GPU-1)'\n")
+    smi.chmod(0o755)
+    path = f"{smi.parent}:{os.environ['PATH']}"
+    assert "NVIDIA H100 80GB" in hoshikage(home, "doctor", PATH=path).stdout
+    with serve(home, None, PATH=path):
+        pass
+    assert "NVIDIA H100 80GB" in (home / "serve.log").read_text(encoding="utf-8")
+
+
+def test_eight_adds_at_once_are_all_kept(home: Path, starter: Path) -> None:
+    command = [sys.executable, "-m", "hoshikage", "add", str(starter)]
+    adds = [subprocess.Popen([*command, f"m{i}"], env=environment(home), stdout=subprocess.DEVNULL) for i in range(8)]
+    assert [each.wait(60) for each in adds] == [0] * 8
+    assert "（8件）" in hoshikage(home, "list").stdout
+
+
+def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path, starter: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = hoshikage(tmp_path / "file", "add", str(starter), "x")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)

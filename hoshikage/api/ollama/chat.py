@@ -9,8 +9,8 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import services, until_disconnect
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.loading import load_or_unload, warnings_of
-from hoshikage.api.ollama.replies import streamed, whole
-from hoshikage.api.ollama.wire import ChatRequest, check, keep_alive, to_chat
+from hoshikage.api.ollama.replies import Asked, answered
+from hoshikage.api.ollama.wire import ChatRequest, check, to_chat
 from hoshikage.chat import chat as continue_chat
 
 
@@ -24,10 +24,10 @@ async def chat(request: Request) -> Response:
     entry = backend.registry.find(asked.model)
     if not asked.messages:
         return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
-    deltas = continue_chat(backend, to_chat(asked, "local"))
-    warnings = warnings_of(asked) + (["tools-ignored"] if asked.tools else [])
-    keep_alive(asked)
-    return await (streamed if asked.stream else whole)(request, asked.model, body, deltas, warnings)
+    turned = to_chat(asked, "local")
+    warnings = (*warnings_of(asked), *(["tools-ignored"] if asked.tools else []))
+    answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings)
+    return await answered(request, answer, continue_chat(backend, turned))
 
 
 def body(text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import services, until_disconnect
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.loading import load_or_unload, warnings_of
-from hoshikage.api.ollama.replies import streamed, whole
+from hoshikage.api.ollama.replies import Asked, answered
 from hoshikage.api.ollama.wire import GenerateRequest, check, to_completion
 from hoshikage.completion import complete
 
@@ -25,8 +25,9 @@ async def generate(request: Request) -> Response:
     refuse_unbuilt(asked, entry.name)
     if not asked.prompt:
         return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
-    deltas = complete(backend, to_completion(asked, "local"))
-    return await (streamed if asked.stream else whole)(request, asked.model, body, deltas, warnings_of(asked))
+    turned = to_completion(asked, "local")
+    answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
+    return await answered(request, answer, complete(backend, turned))
 
 
 def refuse_unbuilt(asked: GenerateRequest, name: str) -> None:

@@ -19,6 +19,6 @@ async def load_or_unload(backend: Backend, entry: Entry, asked: Base, body: Body
     return emptied(asked.model, body, "load")
 
 
-def warnings_of(asked: Base) -> list[str]:
+def warnings_of(asked: Base) -> tuple[str, ...]:
     """What was asked for and not done, for the warning header."""
-    return ["think-ignored"] if asked.think else []
+    return ("think-ignored",) if asked.think else ()

@@ -4,13 +4,14 @@ import datetime
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaError
-from hoshikage.api.http import Stream, encode, json_reply, until_disconnect
+from hoshikage.api.http import Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.conversation import Delta, Finished, Started, TextDelta
 from hoshikage.errors import HoshikageError
 
@@ -18,7 +19,6 @@ Body = Callable[[str], dict[str, Any]]
 """What holds a piece of text: {"message": …} or {"response": …}."""
 
 NDJSON = "application/x-ndjson"
-WARNING_HEADER = "x-hoshikage-warning"
 
 
 def stamp(unix_ns: int) -> str:
@@ -55,31 +55,35 @@ def last(model: str, body: dict[str, Any], finished: Finished, started_ns: int) 
     return {**head(model), **body, **end, **{name: value for name, value in metrics.items() if value}}
 
 
-async def streamed(
-    request: Request, model: str, body: Body, deltas: AsyncGenerator[Delta, None], warnings: list[str]
-) -> Response:
-    """NDJSON; the headers go out when the prompt is known to fit."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the answer depends on, of a chat or a generate request."""
+
+    model: str
+    body: Body
+    stream: bool
+    num_ctx: object
+    warnings: tuple[str, ...]
+
+
+async def answered(request: Request, asked: Asked, deltas: AsyncGenerator[Delta, None]) -> Response:
+    """NDJSON or one object; the status and the headers are decided when the prompt is known to fit."""
     started_ns = time.perf_counter_ns()
-    await until_disconnect(request, anext(deltas))
-
-    async def lines() -> AsyncGenerator[bytes, None]:
-        async with aclosing(deltas):
-            async for delta in deltas:
-                if isinstance(delta, TextDelta):
-                    yield line({**head(model), **body(delta.text), "done": False})
-                elif isinstance(delta, Finished):
-                    yield line(last(model, body(""), delta, started_ns))
-
-    return Stream(lines(), failure, NDJSON, warning_headers(warnings))
-
-
-async def whole(
-    request: Request, model: str, body: Body, deltas: AsyncGenerator[Delta, None], warnings: list[str]
-) -> Response:
-    """One object with all the text."""
-    started_ns = time.perf_counter_ns()
+    started = await until_disconnect(request, anext(deltas))
+    headers = warning_headers(asked.warnings, asked.num_ctx, started)
+    if asked.stream:
+        return Stream(lines(asked, deltas, started_ns), failure, NDJSON, headers)
     text, finished = await until_disconnect(request, collected(deltas))
-    return json_reply(last(model, body(text), finished, started_ns), headers=warning_headers(warnings))
+    return json_reply(last(asked.model, asked.body(text), finished, started_ns), headers=headers)
+
+
+async def lines(asked: Asked, deltas: AsyncGenerator[Delta, None], started_ns: int) -> AsyncGenerator[bytes, None]:
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if isinstance(delta, TextDelta):
+                yield line({**head(asked.model), **asked.body(delta.text), "done": False})
+            elif isinstance(delta, Finished):
+                yield line(last(asked.model, asked.body(""), delta, started_ns))
 
 
 async def collected(deltas: AsyncGenerator[Delta, None]) -> tuple[str, Finished]:
@@ -99,7 +103,3 @@ def line(value: object) -> bytes:
 
 def failure(error: HoshikageError) -> bytes:
     return line(OllamaError(str(error)))
-
-
-def warning_headers(warnings: list[str]) -> dict[str, str]:
-    return {WARNING_HEADER: ", ".join(warnings)} if warnings else {}

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.errors import openai_body
-from hoshikage.api.http import Stream, encode, json_reply, services, until_disconnect
+from hoshikage.api.http import Stream, encode, json_reply, services, until_disconnect, warning_headers
 from hoshikage.api.openai.wire import Ask, decode, to_ask
 from hoshikage.chat import chat
 from hoshikage.conversation import Delta, Finished, TextDelta, Usage
@@ -26,8 +26,8 @@ async def completions(request: Request) -> Response:
     backend = services(request).backend
     name = backend.registry.find(ask.chat.model).name
     deltas = chat(backend, ask.chat)
-    headers = {"x-hoshikage-warning": ", ".join(ask.warnings)} if ask.warnings else {}
-    await until_disconnect(request, anext(deltas))
+    started = await until_disconnect(request, anext(deltas))
+    headers = warning_headers(ask.warnings, ask.chat.options.get("num_ctx"), started)
     if ask.stream:
         return Stream(events(ask, name, deltas), failure, SSE, headers)
     return json_reply(await until_disconnect(request, whole(name, deltas)), 200, headers, "application/json")
