@@ -18,7 +18,7 @@ from tests.conftest import cache_folder
 from tests.program import environment, hoshikage
 
 ROUNDS = 10
-IDLE_SECONDS = 5.0
+SETTLE_SECONDS, IDLE_SECONDS = 1.0, 20.0
 HEAVY = ("libllama", "numpy", "chromadb", "torch")
 
 
@@ -71,6 +71,7 @@ def idle(home: Path, port: int) -> tuple[float, float, list[str]]:
         try:
             wait(port, time.perf_counter())
             gateway = psutil.Process(process.pid)
+            time.sleep(SETTLE_SECONDS)
             gateway.cpu_percent()
             time.sleep(IDLE_SECONDS)
             mapped = Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8")

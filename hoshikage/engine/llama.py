@@ -53,6 +53,7 @@ class Model:
         self.vocab = C.llama_model_get_vocab(self.handle)
         self.n_vocab: int = C.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
 
     def close(self) -> None:
         if self.handle:
@@ -107,7 +108,10 @@ class Model:
 
     def ends(self, token: int) -> bool:
         """Whether the token ends the generation."""
-        return bool(C.llama_vocab_is_eog(self.vocab, token))
+        known = self._ends.get(token)
+        if known is None:
+            known = self._ends[token] = bool(C.llama_vocab_is_eog(self.vocab, token))
+        return known
 
     @property
     def bos(self) -> str:

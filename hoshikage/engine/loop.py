@@ -116,10 +116,10 @@ class Loop:
         batch.clear()
         for chunk in chunks:
             sequence = chunk.sequence
-            if chunk.count == 1 and chunk.output:
+            if chunk.length == 1 and chunk.output:
                 row = batch.add(sequence.tokens[chunk.start], chunk.start, sequence.slot)
             else:
-                tokens = sequence.tokens[chunk.start : chunk.start + chunk.count]
+                tokens = sequence.tokens[chunk.start : chunk.start + chunk.length]
                 row = batch.add_many(tokens, chunk.start, sequence.slot, output=chunk.output)
             if chunk.output:
                 rows.append((sequence.id, row))

@@ -8,7 +8,7 @@ the queue and is prefilled again later (preemption by recomputation, arXiv:2309.
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hoshikage.engine.prefix import Match, Resident, best_match, eviction_order
 from hoshikage.engine.sequence import Sequence, State
@@ -38,13 +38,12 @@ class Limits:
     batch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """`count` tokens of `sequence` from position `start`; with `output`, the logits of the last one are sampled."""
+class Chunk(NamedTuple):
+    """`length` tokens of `sequence` from position `start`; with `output`, the logits of the last one are sampled."""
 
     sequence: Sequence
     start: int
-    count: int
+    length: int
     output: bool
 
 
@@ -78,20 +77,20 @@ class Scheduler:
     def plan(self) -> tuple[list[Chunk], list[Sequence]]:
         """The chunks of the next step, and the sequences that were admitted for it."""
         self.step += 1
-        admitted = self._admit()
-        decoding = [s for s in self.running if s.state is State.DECODE]
-        decoding = self._make_room(decoding)
-        chunks = [Chunk(s, s.n_past, 1, True) for s in decoding]
-        room = self.limits.batch - len(chunks)
-        budget = min(room, PREFILL_BESIDE_DECODE) if chunks else room
-        chunks += self._prefill(min(budget, self._free_cells() - len(chunks)))
+        admitted = self._admit() if self.waiting else []
+        self._make_room()
+        chunks = [Chunk(s, s.n_past, 1, True) for s in self.running if s.state is State.DECODE]
+        if len(chunks) < len(self.running):
+            room = self.limits.batch - len(chunks)
+            budget = min(room, PREFILL_BESIDE_DECODE) if chunks else room
+            chunks += self._prefill(min(budget, self._free_cells() - len(chunks)))
         return chunks, [s for s in admitted if s.state is not State.WAITING]
 
     def commit(self, chunks: list[Chunk], sampled: Mapping[int, int]) -> None:
         """The chunks are in the KV cache; `sampled` holds the new token by sequence id."""
         for chunk in chunks:
             sequence = chunk.sequence
-            sequence.n_past += chunk.count
+            sequence.n_past += chunk.length
             if chunk.output:
                 sequence.state = State.DECODE
                 sequence.tokens.append(sampled[sequence.id])
@@ -160,14 +159,18 @@ class Scheduler:
             self._drop(order[0])
         return next(slot for slot in range(self.limits.slots) if slot not in self.residents)
 
-    def _make_room(self, decoding: list[Sequence]) -> list[Sequence]:
+    def _make_room(self) -> None:
         """Evict idle residents, then preempt, until each decoding sequence has a cell for its next token."""
-        wanted = sum(min(s.pending, self.limits.batch) for s in self.running)
-        while self._free_cells() < wanted and self.evict():
+        free = self._free_cells()
+        if free >= self.limits.batch + len(self.running):
+            return
+        while self._free_cells() < sum(s.pending for s in self.running) and self.evict():
             pass
-        while self._free_cells() < max(1, len(decoding)) and (loser := self.preempt()):
-            decoding = [s for s in decoding if s is not loser]
-        return decoding
+        while self._free_cells() < max(1, self._decoding()) and self.preempt():
+            pass
+
+    def _decoding(self) -> int:
+        return sum(s.state is State.DECODE for s in self.running)
 
     def _prefill(self, budget: int) -> list[Chunk]:
         chunks = []

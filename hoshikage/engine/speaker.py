@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from hoshikage.engine.output import TextOutput
 from hoshikage.engine.wire import Done, Event, Text, frame
@@ -31,8 +32,9 @@ class Voice:
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
+    """One sampled token, at a time of the monotonic clock in nanoseconds."""
+
     voice: Voice
     token: int
     at: int

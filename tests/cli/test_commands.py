@@ -182,8 +182,8 @@ def test_a_gpu_that_the_build_cannot_use_is_said_by_doctor_and_at_the_start(home
     smi.chmod(0o755)
     path = f"{smi.parent}:{os.environ['PATH']}"
     assert "NVIDIA H100 80GB" in hoshikage(home, "doctor", PATH=path).stdout
-    with serve(home, None, PATH=path):
-        pass
+    with serve(home, None, PATH=path) as program:
+        assert httpx.get(f"{program.url}/").status_code == 200
     assert "NVIDIA H100 80GB" in (home / "serve.log").read_text(encoding="utf-8")
 
 

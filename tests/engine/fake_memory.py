@@ -28,7 +28,7 @@ class CountingMemory:
         for chunk in chunks:
             held = self.held.setdefault(chunk.sequence.slot, [])
             assert len(held) == chunk.start, "positions must follow on"
-            held += [object() for _ in range(chunk.count)]
+            held += [object() for _ in range(chunk.length)]
         assert self.used <= self.cells, "more tokens than cells"
 
     @property
