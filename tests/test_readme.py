@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[s
     folder = tmp_path_factory.mktemp("readme")
     make_tiny(folder / "my-model.gguf")
     (folder / ".venv").symlink_to(VENV)
-    env = environment(folder / "home", N_CTX="384")  # so that a small model that rambles comes to an end
+    env = environment(folder / "home", N_CTX="128")  # so that a small model that rambles comes to an end
     command = ["make", "--no-print-directory", "-C", str(ROOT), "serve", f"VENV={VENV}", "PORT=0"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout

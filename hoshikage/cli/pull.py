@@ -2,10 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from hoshikage.cli.text import say, warn
 from hoshikage.settings import Settings
+
+if TYPE_CHECKING:
+    from hoshikage.models.hubs.base import Fetched, Progress, Steps
 
 NAME = "pull"
 HELP = "fetch a model and register it, e.g. `starter`"
@@ -17,11 +22,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
-    from hoshikage.models.hubs.base import Progress
     from hoshikage.models.pull import pull
     from hoshikage.services import registry_of
 
-    def show(progress: Progress) -> None:
+    def show(progress: "Progress") -> None:
         line = bar(progress.status, progress.completed, progress.total)
         end = "\r" if sys.stderr.isatty() and progress.total else "\n"
         if sys.stderr.isatty() or progress.completed in {None, 0, progress.total}:
@@ -30,14 +34,22 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     registry = registry_of(settings)
     try:
         with closing(pull(args.name, registry, settings.home / "models")) as steps:
-            for step in steps:
-                show(step)
+            fetched = followed(steps, show)
     except KeyboardInterrupt:
         warn(settings.language, "cancelled")
         raise
-    name = "starter"
-    say(settings.language, "pulled", name=name, path=registry.find(name).file)
+    say(settings.language, "pulled", name=fetched.name, path=fetched.path)
     return 0
+
+
+def followed(steps: "Steps", show: "Callable[[Progress], None]") -> "Fetched":
+    """Shows every step; returns what was fetched."""
+    while True:
+        try:
+            show(next(steps))
+        except StopIteration as end:
+            fetched: Fetched = end.value
+            return fetched
 
 
 def bar(status: str, completed: int | None, total: int | None) -> str:

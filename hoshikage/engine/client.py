@@ -82,7 +82,10 @@ class Engine:
     @classmethod
     async def start(cls, load: wire.Load, *, timeout_seconds: float | None = None) -> "Engine":
         """Start a worker and load the model. Raises LoadFailed; leaves no process behind, cancelled or not."""
-        process, link = await _spawn()
+        try:
+            process, link = await _spawn()
+        except OSError as error:
+            raise LoadFailed(reason=f"no worker could be started: {error}") from error
         try:
             link.send(load)
             async with asyncio.timeout(timeout_seconds):
@@ -110,7 +113,7 @@ class Engine:
         try:
             self._link.send(_with_id(command, id_))
             while not finished:
-                event = self._checked(await inbox.get())
+                event = await self._checked(await inbox.get())
                 finished = isinstance(event, wire.Done)
                 yield event
         finally:
@@ -124,7 +127,7 @@ class Engine:
         inbox = self._link.open(id_)
         try:
             self._link.send(wire.Statistics(id_))
-            event = self._checked(await inbox.get())
+            event = await self._checked(await inbox.get())
         finally:
             self._link.close(id_)
         if not isinstance(event, wire.Counters):
@@ -135,9 +138,9 @@ class Engine:
         """End the worker: all its memory goes back to the system."""
         await _end(self._process, self._link, patience=CLOSE_SECONDS)
 
-    def _checked(self, event: wire.Event | None) -> wire.Event:
+    async def _checked(self, event: wire.Event | None) -> wire.Event:
         if event is None:
-            raise EngineCrashed(reason=_ending(self._process))
+            raise EngineCrashed(reason=await _ending(self._process))
         if isinstance(event, wire.Refused):
             raise _refusal(event)
         return event
@@ -177,13 +180,15 @@ async def _checked(greeting: wire.Event | None, process: asyncio.subprocess.Proc
         return greeting
     if isinstance(greeting, wire.LoadRefused):
         raise LoadFailed(reason=greeting.reason)
-    await process.wait()
-    raise LoadFailed(reason=f"the worker ended while loading, {_ending(process)}")
+    raise LoadFailed(reason=f"the worker ended while loading, {await _ending(process)}")
 
 
-def _ending(process: asyncio.subprocess.Process) -> str:
-    code = process.returncode
-    if code is None:
+async def _ending(process: asyncio.subprocess.Process) -> str:
+    """How the process ended; its exit may be noticed a little later than the end of its connection."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            code = await process.wait()
+    except TimeoutError:
         return "its connection was lost"
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 

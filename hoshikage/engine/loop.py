@@ -47,15 +47,15 @@ class Counts:
 
 
 class Loop:
-    """Owns the scheduler and the batch of one context."""
+    """Owns the scheduler and the batch of one context; no sequence grows over `window` tokens."""
 
-    def __init__(self, model: llama.Model, context: llama.Context, *, slots: int, running: int, batch: int) -> None:
+    def __init__(self, model: llama.Model, context: llama.Context, limits: Limits, window: int) -> None:
         self.model = model
         self.context = context
-        self.window = min(context.cells, model.trained)
-        self.scheduler = Scheduler(Limits(slots, context.cells, running, batch), context)
+        self.window = window
+        self.scheduler = Scheduler(limits, context)
         self.counts = Counts()
-        self._batch = llama.Batch(batch)
+        self._batch = llama.Batch(limits.batch)
         self._active: dict[int, Running] = {}
         self._step_ended_at = 0
 

@@ -88,7 +88,7 @@ class Speaker:
 
     def _token(self, item: Token) -> list[Event]:
         voice = item.voice
-        if voice.ended:
+        if voice.ended or voice.output.stopped:
             return []
         voice.n_generated += 1
         voice.first_at = voice.first_at or item.at

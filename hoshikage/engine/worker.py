@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 
 from hoshikage.engine import llama, wire
 from hoshikage.engine.loop import Loop, Request
+from hoshikage.engine.scheduler import Limits
 from hoshikage.engine.speaker import Speaker
 from hoshikage.engine.threads import physical_cores
 from hoshikage.errors import HoshikageError, SequenceFailed
@@ -70,11 +71,11 @@ def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.L
 
 def start_loop(model: llama.Model, load: wire.Load) -> Loop:
     slots = load.num_parallel if model.keeps_state else max(SLOTS, load.num_parallel)
-    cells = min(load.n_ctx or DEFAULT_WINDOW, model.trained)
+    window = min(load.n_ctx or DEFAULT_WINDOW, model.trained)
     threads = load.n_threads or physical_cores()
-    batch = min(load.n_batch, cells)
-    context = llama.Context(model, cells=cells, batch=batch, slots=slots, threads=threads)
-    return Loop(model, context, slots=slots, running=load.num_parallel, batch=batch)
+    batch = min(load.n_batch, window)
+    context = llama.Context(model, cells=window, batch=batch, slots=slots, threads=threads)
+    return Loop(model, context, Limits(slots, context.cells, load.num_parallel, batch), window)
 
 
 def ready(model: llama.Model, loop: Loop) -> wire.Ready:

@@ -122,6 +122,14 @@ async def test_a_prompt_over_the_window_is_refused_with_both_numbers(engine: Eng
     assert caught.value.data == {"tokens": 5001, "limit": 4096}
 
 
+async def test_a_window_that_is_no_round_number_holds_to_the_token(starter: Path) -> None:
+    engine = await Engine.start(load(starter, n_ctx=100))
+    _, end = await said(engine, ask(ENDLESS, new=-1))
+    await engine.close()
+    assert engine.ready.window == 100
+    assert end.prompt_tokens + end.completion_tokens == 100
+
+
 async def test_tokens_outside_the_vocabulary_are_refused(engine: Engine) -> None:
     with pytest.raises(SequenceFailed, match="context has token 999999"):
         await said(engine, wire.Generate(id=0, owner="a", prompt="x", sampling=SamplingOptions(), context=(999999,)))
@@ -138,7 +146,7 @@ async def test_a_killed_worker_fails_its_requests_with_a_clear_error(engine: Eng
     events = engine.generate(ask(ENDLESS, new=3000))
     await anext(events)
     os.kill(engine.pid, signal.SIGKILL)
-    with pytest.raises(EngineCrashed, match="next request starts a new one"):
+    with pytest.raises(EngineCrashed, match=r"signal 9\); the next request starts a new one"):
         async for _ in events:
             pass
     with pytest.raises(EngineCrashed):

@@ -25,7 +25,8 @@ async def chat(request: Request) -> Response:
     if not asked.messages:
         return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
     turned = to_chat(asked, "local")
-    warnings = (*warnings_of(asked), *(["tools-ignored"] if asked.tools else []))
+    tools = asked.tools or any(message.tool_calls for message in asked.messages)
+    warnings = (*warnings_of(asked), *(["tools-ignored"] if tools else []))
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings)
     return await answered(request, answer, continue_chat(backend, turned))
 

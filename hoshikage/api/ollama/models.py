@@ -1,5 +1,6 @@
 """GET /, /api/version, /api/tags, /api/ps and POST /api/show: what there is."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,6 @@ from hoshikage.models.entry import Entry
 from hoshikage.models.gguf import Array, Header, read_header
 from hoshikage.models.names import parse
 from hoshikage.models.pool import Loaded
-from hoshikage.models.registry import Registry
 from hoshikage.models.tags import details, local_time, tags
 
 VERSION = "0.33.0"
@@ -42,11 +42,13 @@ async def list_tags(request: Request) -> Response:
 
 async def ps(request: Request) -> Response:
     found = services(request)
-    return json_reply({"models": [running(each, found.registry) for each in found.pool.loaded()]})
+    entries = {entry.name: entry for entry in found.registry.entries()}
+    models = [running(each, entries[each.name]) for each in found.pool.loaded() if each.name in entries]
+    return json_reply({"models": models})
 
 
-def running(loaded: Loaded, registry: Registry) -> dict[str, Any]:
-    entry, engine = registry.find(loaded.name), loaded.engine
+def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
+    engine = loaded.engine
     assert engine is not None  # noqa: S101  pool.loaded() holds only these
     name = parse(entry.name).short
     return {
@@ -76,7 +78,7 @@ async def show(request: Request) -> Response:
         entry = registry.find(name)
     except ModelNotFound as error:
         raise ModelNotFound(name=parse(name).short) from error
-    return json_reply(shown(entry, verbose=asked.verbose))
+    return json_reply(await asyncio.to_thread(shown, entry, verbose=asked.verbose))
 
 
 def shown(entry: Entry, *, verbose: bool) -> dict[str, Any]:
