@@ -35,6 +35,7 @@ compat: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m compat.peers.startup
 	$(BIN)/python -m compat.peers.step_overhead
+	$(BIN)/python -m compat.peers.two_engines
 
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

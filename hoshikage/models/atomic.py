@@ -6,6 +6,7 @@ from pathlib import Path
 
 def write(path: Path, data: bytes) -> None:
     """Replace `path` by `data`; a reader, or a crash at any point, finds the old content or the new one."""
+    path = path.resolve()  # a link stays a link
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -13,6 +14,8 @@ def write(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            partial.chmod(path.stat().st_mode & 0o777)
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
@@ -22,6 +25,8 @@ def write(path: Path, data: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` last through a power cut."""
+    if os.name == "nt":  # Windows opens no folders
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

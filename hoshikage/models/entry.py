@@ -1,13 +1,16 @@
 """One registered model: what the registry keeps of it, and what its file's header says. Knows no other model."""
 
+import os
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from hoshikage.models.capabilities import capabilities
 from hoshikage.models.gguf import Header
 from hoshikage.models.names import NAMESPACE, Name, parse
 
+LATEST_SECONDS = 250_000_000_000  # in the year 9892, which every calendar still prints
 SERVED = ("completion", "embedding")
 
 
@@ -39,7 +42,7 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exact: bool = True
     origin: str = "local"
     fetched: bool = False
-    created: float = 0.0
+    created: Annotated[float, Meta(ge=0, le=LATEST_SECONDS)] = 0.0
     facts: Facts = Facts()
 
 
@@ -53,7 +56,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     @property
     def missing(self) -> bool:
         """Whether its file is gone."""
-        return not self.file.is_file()
+        return not os.path.isfile(self.file)  # noqa: PTH113 - Path.is_file raises for a name that is too long
 
     @property
     def parsed(self) -> Name:

@@ -14,6 +14,7 @@ CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 MODEL_TYPE = "application/vnd.ollama.image.model"
 AT_ONCE_BYTES = 1 << 30
 """Files up to this size are hashed at once, larger ones in the background."""
+FILE_NAME_MAX = 255  # of every usual file system; a host may have 350 letters
 SAMPLE_BYTES = 1 << 20
 
 
@@ -65,7 +66,10 @@ def config_of(facts: Facts) -> Config:
 
 def place(home: Path, name: Name) -> Path:
     """Where a model's manifest lies; names are compared without case, so it is lower case."""
-    return home / "manifests" / name.host.lower() / name.namespace.lower() / name.model.lower() / name.tag.lower()
+    host = name.host.lower()
+    if len(host) > FILE_NAME_MAX:
+        host = hashlib.sha256(host.encode()).hexdigest()
+    return home / "manifests" / host / name.namespace.lower() / name.model.lower() / name.tag.lower()
 
 
 def file_digest(file: Path) -> str:

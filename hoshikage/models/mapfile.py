@@ -1,5 +1,6 @@
 """model_map.json as bytes and as entries, in our form and in that of version 1.0.0. Knows no lock and no projection."""
 
+import codecs
 import functools
 import hashlib
 import logging
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from hoshikage.errors import BadName, FileMissing, NotGguf
-from hoshikage.models.entry import Entry, Facts, Stored, facts_of
+from hoshikage.models.entry import LATEST_SECONDS, Entry, Facts, Stored, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.manifest import manifest, sample_digest
 from hoshikage.models.names import fold
@@ -22,7 +23,7 @@ Raw = dict[str, object]
 
 def decode(data: bytes) -> Raw:
     """The map in a file. Raises msgspec.MsgspecError or UnicodeDecodeError."""
-    return msgspec.json.decode(data, type=Raw) if data.strip() else {}
+    return msgspec.json.decode(data.removeprefix(codecs.BOM_UTF8), type=Raw)
 
 
 def encode(raw: Raw) -> bytes:
@@ -36,14 +37,16 @@ def is_legacy(raw: Raw) -> bool:
 
 def entries(raw: Raw, folder: Path) -> tuple[Entry, ...]:
     """The entries that can be understood; the others are named in the log and left out."""
-    found = []
+    found: dict[str, Entry] = {}
     for name, value in raw.items():
         try:
-            fold(name)
-            found.append(entry(name, value, folder))
-        except (BadName, msgspec.ValidationError) as error:
+            key = fold(name)
+            if key in found:
+                raise BadName(name=f"{name} (again)")
+            found[key] = entry(name, value, folder)
+        except (BadName, msgspec.ValidationError, RuntimeError, ValueError) as error:
             log.warning("model_map.json: '%s' is left out: %s", name, error)
-    return tuple(found)
+    return tuple(found.values())
 
 
 def entry(name: str, value: object, folder: Path) -> Entry:
@@ -57,11 +60,12 @@ def modern(value: object) -> object:
     """Our form of an entry of version 1.0.0: a path, or a folder, a file name and stop strings."""
     if isinstance(value, str):
         return {"path": value}
-    if isinstance(value, Mapping) and isinstance(value.get("model"), str):
-        path = str(Path(str(value.get("path") or "")) / str(value["model"]))
-        rest = {key: each for key, each in value.items() if key not in {"path", "model"}}
-        return {**rest, "path": path, "stop": stops(value.get("stop"))}
-    return value
+    if not isinstance(value, Mapping):
+        return value
+    given = {key: each for key, each in value.items() if each is not None}
+    if isinstance(given.get("model"), str):
+        given["path"] = str(Path(str(given.get("path", ""))) / str(given.pop("model")))
+    return {**given, "stop": stops(given.get("stop"))}
 
 
 def stops(value: object) -> object:
@@ -76,7 +80,7 @@ def completed(stored: Stored, file: Path) -> Stored:
         changed = not same or not stored.digest
         digest = _provisional(file, facts) if changed else stored.digest
         exact = stored.exact and not changed
-        created = stored.created or status.st_mtime
+        created = stored.created or min(max(status.st_mtime, 0.0), LATEST_SECONDS)
     except (OSError, FileMissing, NotGguf):
         facts, exact, created = stored.facts, stored.exact, stored.created
         digest = stored.digest or hashlib.sha256(str(file).encode()).hexdigest()
@@ -95,6 +99,7 @@ def _provisional(file: Path, facts: Facts) -> str:
 
 
 def raw_of(stored: Stored, before: object = None) -> dict[str, object]:
-    """What is written for an entry: ours over what else stood there."""
-    kept = {key: value for key, value in before.items() if key != "model"} if isinstance(before, Mapping) else {}
+    """What is written for an entry: our fields, and what else stood there. A default is written by its absence."""
+    ours = {*Stored.__struct_fields__, "model"}
+    kept = {key: value for key, value in before.items() if key not in ours} if isinstance(before, Mapping) else {}
     return {**kept, **msgspec.to_builtins(stored)}

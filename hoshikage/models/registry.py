@@ -53,14 +53,19 @@ class Registry:
 
     def __init__(self, files: Files) -> None:
         self.files = files
+        self._file_lock = FileLock(f"{files.model_map}.lock", timeout=LOCK_SECONDS)
         self._seen: Signature | None = None
         self._entries: tuple[Entry, ...] = ()
 
     def entries(self) -> tuple[Entry, ...]:
         """All models. Raises RegistryCorrupt."""
         if self._seen is None or self._seen != self._signature():
-            with self._lock():
-                self._refresh(self._read())
+            try:
+                with self._lock():
+                    self._refresh(self._read())
+            except OSError as error:  # a folder that cannot be written, or a lock that is held: reading goes on
+                log.warning("%s: %s", self.files.model_map, error)
+                self._take(self._read())
         return self._entries
 
     def find(self, name: str) -> Entry:
@@ -81,7 +86,7 @@ class Registry:
         stop: tuple[str, ...] = (),
     ) -> Entry:
         """Register a GGUF file where it lies. Raises BadName, FileMissing, NotGguf or NameTaken."""
-        parsed, file = parse(name), path.absolute()
+        parsed, file = parse(name), _printable(path.absolute())
         self._refuse_taken(name)
         header = read_header(file)
         check_model(header, file)
@@ -98,8 +103,11 @@ class Registry:
             created=time.time(),
             facts=facts,
         )
-        self._change(lambda raw: self._put(raw, name.strip(), stored))
-        atomic.write(place(self.files.home, parsed), data)
+        with self._lock():
+            self._refuse_taken(name)
+            # Before the truth, so that no kill leaves an entry whose digest is the sha256 of nothing.
+            atomic.write(place(self.files.home, parsed), data)
+            self._change(lambda raw: self._put(raw, name.strip(), stored))
         return self.find(name)
 
     def remove(self, name: str) -> Entry:
@@ -114,17 +122,19 @@ class Registry:
         return tuple(entry for entry in self.entries() if not entry.stored.exact and not entry.missing)
 
     def settle(self, entry: Entry) -> None:
-        """Compute a digest from the whole file; takes seconds a gigabyte. Nothing if the file changed meanwhile."""
+        """Compute a digest from the whole file; takes seconds a gigabyte. Nothing if it was changed meanwhile."""
         try:
             data = manifest(entry.stored.facts, file_digest(entry.file))
             unchanged = facts_of(entry.file, read_header(entry.file)) == entry.stored.facts
         except (OSError, FileMissing, NotGguf) as error:
             log.warning("%s: no digest: %s", entry.name, error)
             return
-        if unchanged:
-            settled = msgspec.structs.replace(entry.stored, digest=hashlib.sha256(data).hexdigest(), exact=True)
-            self._change(lambda raw: raw.update({entry.name: mapfile.raw_of(settled, raw.get(entry.name))}))
-            atomic.write(place(self.files.home, entry.parsed), data)
+        with self._lock():
+            now = next((each for each in self.entries() if each.name == entry.name), None)
+            if unchanged and now and (now.file, now.stored.facts) == (entry.file, entry.stored.facts):
+                settled = msgspec.structs.replace(now.stored, digest=hashlib.sha256(data).hexdigest(), exact=True)
+                atomic.write(place(self.files.home, entry.parsed), data)
+                self._change(lambda raw: raw.update({now.name: mapfile.raw_of(settled, raw.get(now.name))}))
 
     def _refuse_taken(self, name: str) -> None:
         try:
@@ -152,7 +162,7 @@ class Registry:
 
     def _modernise(self, raw: mapfile.Raw) -> None:
         """The first change to a map of version 1.0.0: keep the original, then write all entries in our form."""
-        if self.files.model_map.exists():
+        if self.files.model_map.exists() and not self.files.original.exists():
             atomic.write(self.files.original, self.files.model_map.read_bytes())
         for entry in mapfile.entries(raw, self.files.model_map.parent):
             raw[entry.name] = mapfile.raw_of(
@@ -161,19 +171,22 @@ class Registry:
 
     def _lock(self) -> FileLock:
         self.files.model_map.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{self.files.model_map}.lock", timeout=LOCK_SECONDS)
+        return self._file_lock
 
     def _read(self, *, set_aside: bool = False) -> mapfile.Raw:
-        """The truth, or its last good copy. With `set_aside`, a corrupt truth is moved out of the way."""
+        """The truth, or its last good copy. With `set_aside`, a corrupt truth is copied, since it will be replaced."""
         path = self.files.model_map
         try:
-            return mapfile.decode(path.read_bytes())
+            data = path.read_bytes()
+            return mapfile.decode(data)
         except FileNotFoundError:
             return {}
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if not data.strip() and not self.files.last_good.exists():
+                return {}
             raw = self._last_good(str(error))
-        if set_aside:
-            path.rename(path.with_name(f"{path.name}.corrupt-{time.time_ns()}"))
+        if set_aside:  # not by a rename: a kill after it would leave no map, which reads as an empty one
+            atomic.write(path.with_name(f"{path.name}.corrupt-{time.time_ns()}"), data)
         return raw
 
     def _last_good(self, reason: str) -> mapfile.Raw:
@@ -185,21 +198,40 @@ class Registry:
         return raw
 
     def _refresh(self, raw: mapfile.Raw) -> None:
-        """Take the map in, and bring its copy and its projections in step."""
-        self._entries = mapfile.entries(raw, self.files.model_map.parent)
+        """Take the map in, and bring its copy, its manifests and its projections in step."""
+        self._take(raw)
         wanted = {
-            self.files.last_good: mapfile.encode(raw),
             self.files.tag_cache: msgspec.json.encode(cards(self._entries)),
             self.files.tag_ollama: msgspec.json.encode(tags(self._entries)),
+            **self._sampled_manifests(),
         }
+        if self.files.model_map.exists():  # the copy of a deleted map is left to whoever deleted it by mistake
+            wanted[self.files.last_good] = mapfile.encode(raw)
         for path, data in wanted.items():
-            if not path.exists() or path.read_bytes() != data:
-                atomic.write(path, data)
+            try:
+                if not path.exists() or path.read_bytes() != data:
+                    atomic.write(path, data)
+            except OSError as error:  # the truth stands; what follows from it is tried again at the next change
+                log.warning("%s cannot be written: %s", path, error)
         self._seen = self._signature()
 
+    def _take(self, raw: mapfile.Raw) -> None:
+        self._entries = mapfile.entries(raw, self.files.model_map.parent)
+        self._seen = self._signature()
+
+    def _sampled_manifests(self) -> dict[Path, bytes]:
+        """Those of entries that came by hand or from version 1.0.0; `add` and `settle` write the others."""
+        found = {}
+        for entry in self._entries:
+            path = place(self.files.home, entry.parsed)
+            if not entry.stored.exact and not entry.missing and not _has_digest(path, entry.digest):
+                found[path] = manifest(entry.stored.facts, sample_digest(entry.file))
+        return found
+
     def _signature(self) -> Signature:
+        """Of the three files, and of the models', which may be replaced by others of the same name."""
         paths = (self.files.model_map, self.files.tag_cache, self.files.tag_ollama)
-        return tuple(_stat(path) for path in paths)
+        return tuple(_stat(path) for path in (*paths, *(entry.file for entry in self._entries)))
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:
@@ -208,6 +240,20 @@ def _stat(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    return path.is_file() and file_digest(path) == digest
+
+
+def _printable(file: Path) -> Path:
+    """The map is JSON, which holds no bytes that are not UTF-8."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        shown = str(file).encode("utf-8", "replace").decode()
+        raise NotGguf(path=shown, reason="its path is not UTF-8; rename it") from None
+    return file
 
 
 def _key(name: str) -> str:

@@ -113,12 +113,12 @@ def test_version_is_answered_while_a_long_prompt_and_many_streams_run(server: Pr
     for thread in threads:
         thread.start()
     answered = 0
-    while all(thread.is_alive() for thread in threads[:64]):
+    while any(thread.is_alive() for thread in threads[:64]):
         assert httpx.get(f"{server.url}/api/version").status_code == 200
         answered += 1
     for thread in threads:
         thread.join()
-    assert answered >= 3
+    assert answered >= 10
 
 
 def post(server: Program, route: str, body: object) -> None:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import logging
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -160,3 +162,107 @@ def test_a_sampled_digest_is_settled_from_the_whole_file(files: Files, tiny: Pat
     assert registry.inexact() == ()
     assert registry.find("a").digest != before.digest
     assert len(sample_digest(tiny)) == 64
+
+
+def by_hand(files: Files, raw: object) -> None:
+    files.model_map.parent.mkdir(parents=True, exist_ok=True)
+    files.model_map.write_text(json.dumps(raw))
+
+
+def test_a_map_that_was_emptied_is_corrupt_and_its_copy_is_used(files: Files, tiny: Path) -> None:
+    Registry(files).add(tiny, "one")
+    files.model_map.write_bytes(b"")
+    assert [entry.name for entry in Registry(files).entries()] == ["one"]
+    assert json.loads(files.last_good.read_bytes()).keys() == {"one"}
+
+
+def test_the_copy_of_a_deleted_map_is_left_alone(files: Files, tiny: Path) -> None:
+    Registry(files).add(tiny, "one")
+    files.model_map.unlink()
+    assert Registry(files).entries() == ()
+    assert json.loads(files.last_good.read_bytes()).keys() == {"one"}
+
+
+def test_the_original_of_version_1_is_kept_for_good(files: Files, tiny: Path) -> None:
+    by_hand(files, {"a": {"path": str(tiny.parent), "model": tiny.name}})
+    original = files.model_map.read_bytes()
+    Registry(files).add(tiny, "b")
+    by_hand(files, {**json.loads(files.model_map.read_bytes()), "c": str(tiny)})
+    Registry(files).add(tiny, "d")
+    assert files.original.read_bytes() == original
+
+
+def test_settling_does_not_bring_a_removed_model_back(files: Files, tiny: Path) -> None:
+    by_hand(files, {"a": str(tiny)})
+    entry = Registry(files).find("a")
+    Registry(files).remove("a")
+    Registry(files).settle(entry)
+    assert Registry(files).entries() == ()
+
+
+def test_settling_ends_and_keeps_what_was_changed_by_hand(files: Files, tiny: Path) -> None:
+    registry = Registry(files)
+    registry.add(tiny, "a", stop=("x",))
+    raw = json.loads(files.model_map.read_bytes())
+    by_hand(files, {"a": {**raw["a"], "exact": False, "note": "mine"}})
+    entry = registry.find("a")
+    by_hand(files, {"a": {**raw["a"], "exact": False, "note": "mine", "stop": []}})
+    registry.settle(entry)
+    assert registry.inexact() == ()
+    assert registry.find("a").stop == ()
+    assert json.loads(files.model_map.read_bytes())["a"]["note"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"created": 1e300}, {"path": "x\0y"}, {"path": "/" + "n" * 300}, {"path": "~nobody-here/x"}, {"facts": 5}],
+)
+def test_no_hand_written_value_hides_the_other_models(files: Files, tiny: Path, odd: dict[str, object]) -> None:
+    by_hand(files, {"odd": {"path": str(tiny), **odd}, "good": str(tiny)})
+    entries = Registry(files).entries()
+    assert "good" in [entry.name for entry in entries if not entry.missing]
+
+
+def test_nulls_a_single_stop_string_and_a_byte_order_mark_are_understood(files: Files, tiny: Path) -> None:
+    by_hand(
+        files, {"a": {"path": str(tiny), "stop": "###", "parameters": None}, "b": {"path": str(tiny), "stop": None}}
+    )
+    files.model_map.write_bytes(b"\xef\xbb\xbf" + files.model_map.read_bytes())
+    assert {entry.name: entry.stop for entry in Registry(files).entries()} == {"a": ("###",), "b": ()}
+
+
+def test_of_two_spellings_of_a_name_the_first_is_listed(files: Files, tiny: Path) -> None:
+    by_hand(files, {"A": str(tiny), "a:latest": str(tiny)})
+    assert [entry.name for entry in Registry(files).entries()] == ["A"]
+
+
+def test_a_file_replaced_by_another_is_seen(files: Files, tiny: Path) -> None:
+    registry = Registry(files)
+    before = registry.add(tiny, "a")
+    make_tiny(tiny, chat_template="x" * 5000)
+    assert registry.find("a").size == tiny.stat().st_size != before.size
+    assert registry.find("a").digest != before.digest
+
+
+def test_a_projection_that_cannot_be_written_stops_nothing(files: Files, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    broken = Files(files.model_map, tmp_path / "file/tags.json", files.tag_ollama, files.home)
+    assert Registry(broken).add(tiny, "a").name == "a"
+    assert [entry.name for entry in Registry(broken).entries()] == ["a"]
+
+
+def test_a_link_stays_a_link_and_the_mode_is_kept(files: Files, tiny: Path, tmp_path: Path) -> None:
+    Registry(files).add(tiny, "a")
+    real = files.model_map.replace(tmp_path / "real.json")
+    real.chmod(0o600)
+    files.model_map.symlink_to(real)
+    Registry(files).add(tiny, "b")
+    assert files.model_map.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_path_that_is_not_utf_8_is_refused_with_the_reason(files: Files, tiny: Path) -> None:
+    odd = tiny.with_name(os.fsdecode(b"\xff.gguf"))
+    shutil.copy(tiny, odd)
+    with pytest.raises(NotGguf, match="UTF-8"):
+        Registry(files).add(odd, "a")

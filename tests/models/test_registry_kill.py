@@ -51,3 +51,20 @@ def test_a_kill_after_any_write_or_rename_leaves_agreement(tmp_path: Path, act: 
     assert len(seen) > 10
     assert {"old"} in seen
     assert seen[-1] == after
+
+
+def test_a_kill_while_a_corrupt_map_is_replaced_loses_no_model(tmp_path: Path) -> None:
+    tiny, start = make_tiny(tmp_path / "tiny.gguf"), tmp_path / "start"
+    Registry(files_in(start)).add(tiny, "old")
+    files_in(start).model_map.write_text("{")
+    for point in range(1, POINTS_MAX):
+        home = tmp_path / f"home{point}"
+        shutil.copytree(start, home)
+        command = [sys.executable, "-m", "tests.models.killer", str(point), "add", str(home), str(tiny)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        names = {entry.name for entry in Registry(files_in(home)).entries()}
+        assert names in ({"old"}, {"old", "new"})
+        if done.returncode == 0:
+            break
+    assert names == {"old", "new"}
+    assert point > 10

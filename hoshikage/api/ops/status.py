@@ -1,5 +1,6 @@
 """GET /v1/status: whether the server is well, for people and probes."""
 
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -7,16 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.http import json_reply, services
+from hoshikage.errors import EngineCrashed
 from hoshikage.models.pool import Loaded
 
 
 async def status(request: Request) -> Response:
     pool = services(request).pool
-    found = {
-        "status": "ok",
-        "version": version("hoshikage"),
-        "models": [await counters(loaded) for loaded in pool.loaded()],
-    }
+    models = []
+    for loaded in pool.loaded():
+        with suppress(EngineCrashed):
+            models.append(await counters(loaded))
+    found = {"status": "ok", "version": version("hoshikage"), "models": models}
     return json_reply(found, media_type="application/json")
 
 
