@@ -5,6 +5,7 @@ A reader takes the text and the folder that a relative path is relative to.
 
 import ipaddress
 import math
+import re
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ ORIGIN_SCHEMES = tuple(
     ).split()
 )
 PORTS = range(65536)
+INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 IPV4 = 4
 
 
@@ -33,7 +35,10 @@ def text(raw: str, _folder: Path) -> str:
 
 
 def path(raw: str, folder: Path) -> Path:
-    return (folder / Path(raw).expanduser()).absolute()
+    try:
+        return (folder / Path(raw).expanduser()).absolute()
+    except RuntimeError as error:
+        raise ValueError(f"a path is allowed ({error})") from error
 
 
 def boolean(raw: str, _folder: Path) -> bool:
@@ -45,7 +50,7 @@ def integer(least: int, most: int, *, zero: int | None = None) -> Callable[[str,
     """A reader of whole numbers from `least` to `most`; 0 means `zero` where that is given."""
 
     def read(raw: str, _folder: Path) -> int:
-        value = int(raw) if raw.lstrip("+-").isascii() and raw.lstrip("+-").isdigit() else None
+        value = int(raw) if INTEGER.fullmatch(raw) else None
         if value == 0 and zero is not None:
             return zero
         if value is None or not least <= value <= most:
@@ -111,13 +116,20 @@ def origins(raw: str, _folder: Path) -> tuple[str, ...]:
     return found
 
 
+def _is_ours(env_file: Path) -> bool:
+    """Whether a .env names one of our variables; another project's may be anything."""
+    try:
+        return any(mark in dotenv_values(env_file, interpolate=False) for mark in HOME_MARKS)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def home_of(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
     """--home, HOSHIKAGE_HOME, the current folder if its .env is ours, else ~/.hoshikage."""
     named = flag or environ.get("HOSHIKAGE_HOME", "").strip()
     if named:
         return path(named, cwd)
-    ours = dotenv_values(cwd / ".env", interpolate=False)
-    if any(mark in ours for mark in HOME_MARKS):
+    if _is_ours(cwd / ".env"):
         return cwd
     return Path(environ.get("HOME") or Path.home()) / ".hoshikage"
 

@@ -1,13 +1,14 @@
 """Settings: defaults < .env < environment < flags. One field a setting; knows no HTTP and no model.
 
-The `.env` read is the one in the home. A relative path in it is relative to its folder, one in the environment to the
-current folder, a default to the home.
+The `.env` read is the one in the home, which may be the current folder. A relative path in it is relative to its
+folder, one in the environment or in a flag to the current folder, a default to the home.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from dotenv import dotenv_values
 
@@ -29,7 +30,7 @@ from hoshikage.parsing import (
 FOREIGN = (
     "OLLAMA_MODELS OLLAMA_FLASH_ATTENTION OLLAMA_KV_CACHE_TYPE OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
     " OLLAMA_REMOTES OLLAMA_DEBUG_LOG_REQUESTS OLLAMA_SCHED_SPREAD OLLAMA_GPU_OVERHEAD OLLAMA_LLM_LIBRARY"
-    " OLLAMA_IGPU_ENABLE OLLAMA_VULKAN OLLAMA_MAX_TRANSFER_STREAMS OLLAMA_STRICT"
+    " OLLAMA_IGPU_ENABLE OLLAMA_VULKAN OLLAMA_MAX_TRANSFER_STREAMS OLLAMA_NOHISTORY OLLAMA_EDITOR OLLAMA_AUTH"
 ).split()
 """Ollama's variables that have no effect in this version."""
 
@@ -49,10 +50,17 @@ class Variable:
     effective: bool = True
 
 
-def setting(names: str, read: Reader, default: object, why: str, ja: str, *, effective: bool = True) -> Any:
-    """A field read from the environment variables `names`; a str default is read like a value."""
-    variable = Variable(tuple(names.split()), read, str(default), why, ja, effective)
-    return field(default=cast("Any", default), metadata={"variable": variable})
+def setting(names: str, read: Reader, default: str, why: str, ja: str, *, effective: bool = True) -> Any:
+    """A field read from the environment variables `names`; the default is read like a value.
+
+    Only Settings.load makes one: a dataclass default would be text that nothing has read.
+    """
+    return field(metadata={"variable": Variable(tuple(names.split()), read, default, why, ja, effective)})
+
+
+def limit_seconds(raw: str, folder: Path) -> float:
+    """As `seconds`; 0 is no limit either."""
+    return seconds(raw, folder) or math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +129,10 @@ class Settings:
     )
     load_timeout_seconds: float = setting(
         "LOAD_TIMEOUT OLLAMA_LOAD_TIMEOUT",
-        seconds,
+        limit_seconds,
         "300",
         "seconds (or 5m) a load may take; 0 or negative = any",
-        "モデルのロードの制限時間（秒）",
+        "モデルのロードの制限時間（秒）。0 以下は無制限",
     )
     origins: tuple[str, ...] = setting(
         "OLLAMA_ORIGINS",
@@ -137,6 +145,14 @@ class Settings:
         "MAX_BODY_MB", integer(1, 2**20), "256", "largest request body in MiB", "リクエスト本文の上限（MiB）"
     )
     debug: bool = setting("HOSHIKAGE_DEBUG OLLAMA_DEBUG", boolean, "false", "log more", "詳しいログを出す")
+    strict: bool = setting(
+        "OLLAMA_STRICT",
+        boolean,
+        "false",
+        "answer as Ollama does even where hoshikage is kinder",
+        "Ollama より親切な応答も Ollama に合わせる",
+        effective=False,
+    )
     ramdisk_path: Path = setting(
         "RAMDISK_PATH",
         path,
@@ -181,13 +197,10 @@ class Settings:
     @classmethod
     def load(cls, *, environ: Mapping[str, str], cwd: Path, flags: Mapping[str, str] | None = None) -> "Settings":
         """Read all settings. Raises SettingsError naming the variable, its value and what is allowed."""
-        given = dict(flags or {})
-        home = home_of(given.pop("home", None), environ, cwd)
-        layers = [
-            (cwd, {name: value for name, value in given.items() if name.isupper()}),
-            (cwd, dict(environ)),
-            (home, {k: v for k, v in dotenv_values(home / ".env", interpolate=False).items() if v is not None}),
-        ]
+        given, outside = cleaned(flags or {}), cleaned(environ)
+        home = home_of(given.get("home") or given.get("HOSHIKAGE_HOME"), outside, cwd)
+        named = {name: value for name, value in given.items() if name.isupper()}
+        layers = [(cwd, named), (cwd, outside), (home, env_file(home / ".env"))]
         host, port = address(given, layers)
         values: dict[str, Any] = {each.name: value_of(each, layers, home) for each in variables()}
         language = language_of([layer for _, layer in layers])
@@ -213,8 +226,7 @@ def value_of(each: "Field[Any]", layers: Layers, home: Path) -> object:
     described = variable(each)
     for folder, layer in layers:
         for name in described.names:
-            raw = clean(layer.get(name, ""))
-            if raw:
+            if raw := layer.get(name):
                 return read(described, name, raw, folder)
     return read(described, described.names[0], described.shown, home)
 
@@ -226,8 +238,17 @@ def read(described: Variable, name: str, raw: str, folder: Path) -> object:
         raise SettingsError(variable=name, value=raw, allowed=str(error)) from error
 
 
-def clean(raw: str) -> str:
-    return raw.strip().strip("\"'").strip()
+def cleaned(given: Mapping[str, str | None]) -> dict[str, str]:
+    """Values without outer spaces and quotes, as Ollama takes them; an empty one counts as not set."""
+    trimmed = {name: (value or "").strip().strip("\"'").strip() for name, value in given.items()}
+    return {name: value for name, value in trimmed.items() if value}
+
+
+def env_file(file: Path) -> dict[str, str]:
+    try:
+        return cleaned(dotenv_values(file, interpolate=False))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(variable=".env", value=str(file), allowed="a readable file in UTF-8 is allowed") from error
 
 
 def without_effect(layers: Layers) -> tuple[str, ...]:

@@ -23,6 +23,12 @@ def test_a_go_duration_is_read(text: str, seconds: float) -> None:
         ("", 'time: invalid duration ""'),
         ("abc", 'time: invalid duration "abc"'),
         ("5x", 'time: unknown unit "x" in duration "5x"'),
+        ("1h 30m", 'time: unknown unit "h " in duration "1h 30m"'),
+        ("1.5.5s", 'time: missing unit in duration "1.5.5s"'),
+        ('a"b', r'time: invalid duration "a\"b"'),
+        ("5分", r'time: unknown unit "\xe5\x88\x86" in duration "5\xe5\x88\x86"'),
+        ("５s", r'time: invalid duration "\xef\xbc\x95s"'),
+        ("9999999h", 'time: invalid duration "9999999h"'),
     ],
 )
 def test_a_bad_duration_gets_gos_words(text: str, message: str) -> None:
@@ -36,6 +42,11 @@ def test_a_bad_duration_gets_gos_words(text: str, message: str) -> None:
 )
 def test_keep_alive_is_seconds_or_a_duration(value: object, seconds: float) -> None:
     assert keep_alive_seconds(value) == seconds
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e300])
+def test_a_keep_alive_beyond_gos_292_years_is_for_ever(value: object) -> None:
+    assert keep_alive_seconds(value) == math.inf
 
 
 @pytest.mark.parametrize(("value", "name"), [(True, "bool"), ([], "[]interface {}"), ({}, "map[string]interface {}")])

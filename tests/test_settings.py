@@ -84,6 +84,37 @@ def test_variables_without_effect_are_listed(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("raw", ["0", "-1", "-5m"])
+def test_a_load_timeout_of_zero_or_less_is_no_limit(tmp_path: Path, raw: str) -> None:
+    assert load(tmp_path, OLLAMA_LOAD_TIMEOUT=raw).load_timeout_seconds == math.inf
+    assert load(tmp_path, LOAD_TIMEOUT="1m", OLLAMA_LOAD_TIMEOUT=raw).load_timeout_seconds == 60
+
+
+def test_strict_is_read_but_has_no_effect_yet(tmp_path: Path) -> None:
+    found = load(tmp_path, OLLAMA_STRICT="yes", OLLAMA_NOHISTORY="1")
+    assert (found.strict, found.ineffective) == (True, ("OLLAMA_STRICT", "OLLAMA_NOHISTORY"))
+    assert load(tmp_path, OLLAMA_STRICT="F").strict is False
+
+
+def test_quotes_and_spaces_around_a_value_are_not_part_of_it(tmp_path: Path) -> None:
+    environ = {"HOSHIKAGE_HOME": f' "{tmp_path}" ', "HOSHIKAGE_LANG": "'en'", "N_CTX": '" 5 "', "RAMDISK_SIZE": '""'}
+    found = Settings.load(environ=environ, cwd=tmp_path / "elsewhere")
+    assert (found.home, found.language, found.n_ctx, found.ineffective) == (tmp_path, "en", 5, ())
+
+
+def test_a_flag_may_be_any_variable(tmp_path: Path) -> None:
+    flags = {"HOSHIKAGE_HOME": str(tmp_path / "flag"), "N_BATCH": "8", "OLLAMA_HOST": ":1"}
+    found = Settings.load(environ={"HOSHIKAGE_HOME": str(tmp_path), "N_BATCH": "9"}, cwd=tmp_path, flags=flags)
+    assert (found.home, found.n_batch, found.port) == (tmp_path / "flag", 8, 1)
+
+
+def test_an_env_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("N_CTX=1 # 星影\n".encode("shift_jis"))
+    with pytest.raises(SettingsError, match="UTF-8") as caught:
+        load(tmp_path)
+    assert str(tmp_path / ".env") in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("environ", "language"),
     [
@@ -117,3 +148,9 @@ def test_ollama_host_is_read_as_ollama_reads_it(raw: str, found: tuple[str, int]
 
 def test_the_example_file_is_the_generated_one() -> None:
     assert (Path(__file__).parent.parent / ".env.example").read_text(encoding="utf-8") == example()
+
+
+def test_another_projects_env_file_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"NAME=\xff\xfe\n")
+    found = Settings.load(environ={"HOME": str(tmp_path / "user")}, cwd=tmp_path)
+    assert found.home == tmp_path / "user/.hoshikage"
