@@ -5,20 +5,27 @@ Standard library only. pip's own cache is not used: it ignores CMAKE_ARGS and wo
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import platform
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import IO
 
-from hoshikage.engine.backend import Choice, choose, gpu_present
+from hoshikage.engine.backend import Choice, choose, gpu_present, nvcc_version
 
 PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 PACKAGE = "llama-cpp-python"
@@ -26,6 +33,8 @@ MARK = ".hoshikage-engine"
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "--no-binary", PACKAGE)
 TELL_SECONDS = 15
 LOG_LINES = 30
+END_SECONDS = 5
+UNPUBLISHED = ".build-"
 
 START = """\
 ⏳ llama.cpp をコンパイルします（2 コアで 4〜8 分、このマシンで 1 回だけ）。ログ: {log}
@@ -35,6 +44,9 @@ FAILED = """\
 ❌ llama.cpp could not be compiled. Without a C/C++ compiler: sudo apt-get install build-essential
 The end of {log}:
 {tail}"""
+GPU_FAILED = """\
+ℹ️ GPU なしで使うには: make serve BACKEND=cpu
+ℹ️ To go on without the GPU: make serve BACKEND=cpu"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +67,18 @@ def installed_build(prefix: Path = Path(sys.prefix)) -> Build | None:
         return None
 
 
+def installed_version() -> str | None:
+    """What is really in this environment, whatever the mark says."""
+    try:
+        return version_of(PACKAGE)
+    except PackageNotFoundError:
+        return None
+
+
 def main() -> int:
     """Install the build that fits this machine. Exit codes: 0 done, 1 it could not be compiled, 2 bad BACKEND."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Japanese is no reason to fail
     try:
         choice = choose(os.environ.get("BACKEND", "auto"))
     except ValueError as error:
@@ -64,7 +86,7 @@ def main() -> int:
     for note in choice.notes:
         tell(f"ℹ️ {note}")
     wanted = build_of(choice, os.environ, pinned_version(PROJECT))
-    if installed_build() == wanted:
+    if installed_build() == wanted and installed_version() == wanted.version:
         return 0
     wheel = cached_wheel(wanted, cache_folder(os.environ))
     return install(wheel, wanted) if wheel else 1
@@ -85,7 +107,9 @@ def pinned_version(project: Path) -> str:
 def build_of(choice: Choice, environ: Mapping[str, str], version: str) -> Build:
     """The build for a choice of backend; the user's own CMAKE_ARGS come last, so that they win."""
     args = " ".join(filter(None, [choice.cmake_args, environ.get("CMAKE_ARGS", "").strip()]))
-    return Build(key_of(version, args, compiler(), processor()), version, choice.backend, args)
+    # A CUDA build is linked to one toolkit's libraries and compiled for the GPU that is there.
+    cuda = (str(nvcc_version()), str(gpu_present())) if choice.backend == "cuda" else ()
+    return Build(key_of(version, args, compiler(environ), processor(), *cuda), version, choice.backend, args)
 
 
 def key_of(*ingredients: str) -> str:
@@ -94,11 +118,12 @@ def key_of(*ingredients: str) -> str:
     return hashlib.sha256("\n".join([machine, *ingredients]).encode()).hexdigest()[:24]
 
 
-def compiler() -> str:
-    found = shutil.which(os.environ.get("CC", "cc"))
-    if not found:
+def compiler(environ: Mapping[str, str]) -> str:
+    """The C compiler's own first line; CC may hold arguments or a launcher, as in `ccache gcc`."""
+    command = shlex.split(environ.get("CC") or "cc")
+    if not shutil.which(command[0]):
         return "none"
-    done = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
     return done.stdout.partition("\n")[0]
 
 
@@ -133,36 +158,49 @@ def wheel_in(folder: Path) -> Path | None:
 
 
 def compile_wheel(wanted: Build, folder: Path) -> Path | None:
+    """Called with the folder's lock held."""
+    for left in folder.glob(f"{UNPUBLISHED}*"):  # of a make that was killed
+        shutil.rmtree(left, ignore_errors=True)
     log = folder / "build.log"
     tell(START.format(log=log))
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as made:
-        if not run_compiler(wanted, Path(made), log):
+    with tempfile.TemporaryDirectory(dir=folder, prefix=UNPUBLISHED) as made:
+        wheel = wheel_in(Path(made)) if run_compiler(wanted, Path(made), log) else None
+        if wheel is None:
             tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
             tell(FAILED.format(log=log, tail=tail))
+            if wanted.backend != "cpu":
+                tell(GPU_FAILED)
             return None
-        wheel = wheel_in(Path(made))
-        return wheel.replace(folder / wheel.name) if wheel else None
+        return wheel.replace(folder / wheel.name)
 
 
 def run_compiler(wanted: Build, folder: Path, log: Path) -> bool:
     """pip wheel, with a sign of life every TELL_SECONDS."""
     started = time.monotonic()
-    with (
-        log.open("wb") as out,
-        subprocess.Popen(
-            [*PIP_WHEEL, "--wheel-dir", str(folder), f"{PACKAGE}=={wanted.version}"],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "CMAKE_ARGS": wanted.cmake_args},
-        ) as process,
-    ):
-        try:
-            while not ended(process):
-                tell(f"   … {time.monotonic() - started:.0f} s")
-        except KeyboardInterrupt:
-            process.terminate()
-            raise
+    scratch = folder / "tmp"
+    scratch.mkdir()
+    command = [*PIP_WHEEL, "--wheel-dir", str(folder), f"{PACKAGE}=={wanted.version}"]
+    environ = {"TMPDIR": str(scratch), **os.environ, "CMAKE_ARGS": wanted.cmake_args}
+    with log.open("wb") as out, group(command, out, environ) as process:
+        while not ended(process):
+            tell(f"   … {time.monotonic() - started:.0f} s")
     return process.returncode == 0
+
+
+@contextmanager
+def group(command: list[str], out: IO[bytes], environ: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of which nothing is left afterwards: Ctrl-C ends the compilers below pip too."""
+    process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def ended(process: "subprocess.Popen[bytes]") -> bool:
@@ -176,6 +214,7 @@ def ended(process: "subprocess.Popen[bytes]") -> bool:
 def install(wheel: Path, wanted: Build, prefix: Path = Path(sys.prefix)) -> int:
     """Put the wheel into this environment, and write down what it is."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel)]
+    (prefix / MARK).unlink(missing_ok=True)
     code = subprocess.run(command, check=False).returncode
     if code == 0:
         (prefix / MARK).write_text(json.dumps(asdict(wanted)), encoding="utf-8")

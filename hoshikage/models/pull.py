@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
-from hoshikage.errors import ModelNotFound, UnknownSource
+from hoshikage.errors import ModelNotFound, NameTaken, UnknownSource
 from hoshikage.models.hubs.base import Fetched, Hub, Progress
 from hoshikage.models.hubs.package_index import PackageIndex
 from hoshikage.models.registry import Registry
@@ -20,6 +20,8 @@ def pull(
     hub = next((each for each in hubs if each.takes(name)), None)
     if hub is None:
         raise UnknownSource(name=name, known="; ".join(each.known for each in hubs))
+    # Before the transfer: nobody waits for a file that cannot be registered.
+    registered(hub.plan(name, folder), registry)
     with closing(hub.fetch(name, folder)) as steps:
         fetched = yield from steps
     yield Progress(status="writing manifest")
@@ -30,8 +32,11 @@ def pull(
 
 
 def registered(fetched: Fetched, registry: Registry) -> bool:
-    """Whether the name stands for this very file already."""
+    """Whether the name stands for this very file already. Raises NameTaken if it stands for another path."""
     try:
-        return registry.find(fetched.name).file == fetched.path
+        file = registry.find(fetched.name).file
     except ModelNotFound:
         return False
+    if file.absolute() != fetched.path.absolute():
+        raise NameTaken(name=fetched.name, path=file)
+    return True

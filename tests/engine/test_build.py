@@ -1,7 +1,12 @@
 """The build helper: which backend, which key, and what a user hears."""
 
+import io
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -50,6 +55,22 @@ def test_the_users_cmake_args_come_last() -> None:
     assert made.key != build.build_of(Choice("cuda"), {}, "1").key
 
 
+def test_a_cuda_build_belongs_to_its_toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    keys = {"cpu": set[str](), "cuda": set[str]()}
+    for release in ("12.4", "13.0"):
+        (tmp_path / "nvcc").write_text(f"#!/bin/sh\necho 'Cuda compilation tools, release {release}, V'\n")
+        (tmp_path / "nvcc").chmod(0o755)
+        for backend, seen in keys.items():
+            seen.add(build.build_of(Choice(backend), {}, "1").key)
+    assert {backend: len(seen) for backend, seen in keys.items()} == {"cpu": 1, "cuda": 2}
+
+
+def test_a_compiler_with_arguments_is_asked_and_a_missing_one_is_no_error() -> None:
+    assert build.compiler({"CC": "cc -pipe"}) == build.compiler({}) != ""
+    assert build.compiler({"CC": "no-such-compiler"}) == "none"
+
+
 def test_the_version_is_the_projects_pin() -> None:
     assert build.pinned_version(build.PROJECT).count(".") == 2
 
@@ -60,11 +81,11 @@ def test_the_cpus_flags_do_not_depend_on_their_order(tmp_path: Path) -> None:
     assert build.processor(tmp_path / "a") == build.processor(tmp_path / "b") == "avx2 sse"
 
 
-def wheel(folder: Path) -> Path:
+def wheel(folder: Path, version: str = "0.0.1") -> Path:
     folder.mkdir(parents=True)
-    path, info = folder / "llama_cpp_python-0.0.1-py3-none-any.whl", "llama_cpp_python-0.0.1.dist-info"
+    path, info = folder / f"llama_cpp_python-{version}-py3-none-any.whl", f"llama_cpp_python-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llama-cpp-python\nVersion: 0.0.1\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: llama-cpp-python\nVersion: {version}\n")
         archive.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
@@ -72,23 +93,18 @@ def wheel(folder: Path) -> Path:
     return path
 
 
-def test_a_cached_wheel_is_installed_and_written_down(tmp_path: Path) -> None:
+def test_a_cached_wheel_is_installed_written_down_and_put_back_when_it_is_gone(tmp_path: Path) -> None:
     venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env/bin/python"
-    cached = wheel(tmp_path / "wheels")
-    program = f"""
-import sys; sys.path.insert(0, {str(build.PROJECT.parent)!r})
-from pathlib import Path
-from hoshikage.engine import build
-made = build.Build("key", "0.0.1", "cpu", "")
-assert build.installed_build() is None
-assert build.install(Path({str(cached)!r}), made) == 0
-assert build.installed_build() == made
-"""
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
-    assert "llama_cpp_python 0.0.1" in listed.replace("llama-cpp-python", "llama_cpp_python").replace("  ", " ")
+    python, version = str(tmp_path / "env/bin/python"), build.pinned_version(build.PROJECT)
+    environ = {**os.environ, "BACKEND": "cpu", "HOSHIKAGE_WHEELS": str(tmp_path / "wheels")}
+    wanted = build.build_of(choose("cpu"), environ, version)
+    wheel(tmp_path / "wheels" / wanted.key, version)
+    installed = tmp_path / f"env/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    for _ in range(2):
+        command = [python, "-m", "hoshikage.engine.build"]
+        subprocess.run(command, env=environ, cwd=build.PROJECT.parent, check=True)
+        assert build.installed_build(tmp_path / "env") == wanted
+        shutil.rmtree(installed / f"llama_cpp_python-{version}.dist-info")
 
 
 def test_the_cache_is_used_before_the_compiler(tmp_path: Path) -> None:
@@ -97,14 +113,85 @@ def test_the_cache_is_used_before_the_compiler(tmp_path: Path) -> None:
     assert build.cached_wheel(made, tmp_path) == cached
 
 
-def test_a_failed_build_shows_the_log_and_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = build.Build("key", "0.0.0.dev404", "cpu", "")
-    assert build.cached_wheel(made, tmp_path) is None
-    said = capsys.readouterr().out
-    assert "コンパイルします" in said
+BACKEND = """
+import os, subprocess, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    with open(os.environ["CALLS"], "a") as calls:
+        print("compiled", file=calls, flush=True)
+        subprocess.run(os.environ["CMAKE_ARGS"], shell=True, check=True, pass_fds=[calls.fileno()])
+    name, info = "llama_cpp_python-0.0.1-py3-none-any.whl", "llama_cpp_python-0.0.1.dist-info"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: llama-cpp-python\\nVersion: 0.0.1\\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return name
+"""
+MAKE = """
+import sys
+from pathlib import Path
+from hoshikage.engine import build
+made = build.Build("key", "0.0.1", sys.argv[3], sys.argv[2])
+sys.exit(build.cached_wheel(made, Path(sys.argv[1])) is None)
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> dict[str, str]:
+    """The environment of a make that finds a source package whose "compiler" runs CMAKE_ARGS as a command."""
+    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    metadata = "Metadata-Version: 2.1\nName: llama-cpp-python\nVersion: 0.0.1\n"
+    with tarfile.open(tmp_path / "llama_cpp_python-0.0.1.tar.gz", "w:gz") as archive:
+        for name, text in (("pyproject.toml", project), ("backend.py", BACKEND), ("PKG-INFO", metadata)):
+            member = tarfile.TarInfo(f"llama_cpp_python-0.0.1/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
+    return {**kept, **pip, "CALLS": str(tmp_path / "calls")}
+
+
+def make(tmp_path: Path, environ: dict[str, str], command: str, backend: str = "cpu") -> "subprocess.Popen[str]":
+    arguments = [sys.executable, "-c", MAKE, str(tmp_path / "wheels"), command, backend]
+    return subprocess.Popen(
+        arguments, env=environ, cwd=build.PROJECT.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def left(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "wheels/key").iterdir())
+
+
+def test_two_makes_compile_once(tmp_path: Path, source: dict[str, str]) -> None:
+    killed = tmp_path / "wheels/key/.build-killed"
+    killed.mkdir(parents=True)
+    makes = [make(tmp_path, source, "true") for _ in range(2)]
+    said = [each.communicate(timeout=60)[0] for each in makes]
+    assert [each.returncode for each in makes] == [0, 0]
+    assert (tmp_path / "calls").read_text() == "compiled\n"
+    assert sum("コンパイルします" in each for each in said) == 1
+    assert left(tmp_path) == [".lock", "build.log", "llama_cpp_python-0.0.1-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "cuda"])
+def test_a_failing_compiler_shows_the_log_and_the_way_out(tmp_path: Path, source: dict[str, str], backend: str) -> None:
+    with make(tmp_path, source, "echo cc1: out of cheese; exit 1", backend) as failing:
+        said, _ = failing.communicate(timeout=60)
+    assert failing.returncode == 1
+    assert "cc1: out of cheese" in said
     assert "build-essential" in said
-    assert "0.0.0.dev404" in said
-    assert not list((tmp_path / "key").glob(".build-*"))
+    assert ("BACKEND=cpu" in said) == (backend == "cuda")
+    assert left(tmp_path) == [".lock", "build.log"]
+
+
+def test_ctrl_c_ends_the_compilers_below_pip(tmp_path: Path, source: dict[str, str]) -> None:
+    os.mkfifo(tmp_path / "calls")
+    with make(tmp_path, source, "sleep 600") as interrupted:
+        with (tmp_path / "calls").open() as calls:
+            assert calls.readline() == "compiled\n"
+            interrupted.send_signal(signal.SIGINT)
+            assert not calls.read()  # ends when no process of the build holds the other end
+        interrupted.communicate(timeout=60)
+    assert left(tmp_path) == [".lock", "build.log"]
 
 
 def test_a_wrong_backend_exits_2() -> None:

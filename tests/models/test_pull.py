@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hoshikage.errors import NameTaken, UnknownSource
+from hoshikage.models.hubs.base import Fetched, Steps
 from hoshikage.models.pull import pull
 from hoshikage.models.registry import Files, Registry
 
@@ -41,6 +42,40 @@ def test_a_name_that_is_another_file_is_not_taken_away(registry: Registry, start
     registry.add(other, "starter")
     with pytest.raises(NameTaken):
         list(pull("starter", registry, starter.parent))
+
+
+class Unreachable:
+    """A hub from which nothing may be transferred."""
+
+    known = "starter"
+
+    def __init__(self, plan: Fetched) -> None:
+        self._plan = plan
+
+    def takes(self, name: str) -> bool:
+        return name == self.known
+
+    def plan(self, name: str, folder: Path) -> Fetched:
+        return self._plan
+
+    def fetch(self, name: str, folder: Path) -> Steps:
+        raise AssertionError("nothing is transferred")
+
+
+def test_a_taken_name_is_told_before_the_transfer(registry: Registry, starter: Path, tmp_path: Path) -> None:
+    registry.add(starter, "starter")
+    hub = Unreachable(Fetched(path=tmp_path / "new.gguf", name="starter", origin="test"))
+    with pytest.raises(NameTaken, match=r"SmolLM2-135M-Instruct\.Q4_1\.gguf"):
+        list(pull("starter", registry, tmp_path, (hub,)))
+
+
+def test_a_folder_named_from_the_current_one_is_the_same(
+    registry: Registry, starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(pull("starter", registry, starter.parent))
+    monkeypatch.chdir(starter.parent.parent)
+    list(pull("starter", registry, Path(starter.parent.name)))
+    assert registry.find("starter").file == starter
 
 
 def test_an_unknown_source_is_refused_with_what_there_is(registry: Registry, tmp_path: Path) -> None:

