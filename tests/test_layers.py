@@ -23,7 +23,7 @@ ROOMS = (
     "cli",
 )
 OWNERS: dict[str, tuple[str, ...]] = {
-    "llama_cpp": ("engine/llama.py",),
+    "llama_cpp": ("engine/llama/",),
     "starlette": ("api/",),
     "hypercorn": ("cli/serve.py",),
     "jinja2": ("templates/render.py",),

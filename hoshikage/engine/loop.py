@@ -6,8 +6,12 @@ It runs in the worker's main thread and touches no socket.
 import time
 from dataclasses import dataclass
 
-from hoshikage.engine import llama, sampler
+from hoshikage.engine import sampler
+from hoshikage.engine.llama.batch import Batch
+from hoshikage.engine.llama.context import Context
+from hoshikage.engine.llama.model import Model
 from hoshikage.engine.output import TextOutput
+from hoshikage.engine.picker import Picker
 from hoshikage.engine.scheduler import Chunk, Limits, Scheduler
 from hoshikage.engine.sequence import Sequence
 from hoshikage.engine.speaker import End, Item, Token, Voice
@@ -31,7 +35,7 @@ class Running:
 
     sequence: Sequence
     voice: Voice
-    chain: llama.Chain
+    picker: Picker
 
 
 @dataclass(slots=True)
@@ -49,13 +53,13 @@ class Counts:
 class Loop:
     """Owns the scheduler and the batch of one context; no sequence grows over `window` tokens."""
 
-    def __init__(self, model: llama.Model, context: llama.Context, limits: Limits, window: int) -> None:
+    def __init__(self, model: Model, context: Context, limits: Limits, window: int) -> None:
         self.model = model
         self.context = context
         self.window = window
         self.scheduler = Scheduler(limits, context)
         self.counts = Counts()
-        self._batch = llama.Batch(limits.batch)
+        self._batch = Batch(limits.batch)
         self._active: dict[int, Running] = {}
         self._step_ended_at = 0
 
@@ -101,7 +105,7 @@ class Loop:
         voice = Voice(command.id, TextOutput(command.stop), len(tokens), command.return_tokens, started_at=now())
         chain = sampler.chain(command.sampling, self.model)
         chain.accept(sampler.penalised(tokens, command.sampling))
-        self._active[command.id] = Running(sequence, voice, chain)
+        self._active[command.id] = Running(sequence, voice, Picker(chain))
         self.scheduler.submit(sequence)
         return []
 
@@ -138,7 +142,7 @@ class Loop:
 
     def _sample(self, rows: list[tuple[int, int]]) -> dict[int, int]:
         started = now()
-        sampled = {id_: self._active[id_].chain.sample(self.context, row) for id_, row in rows}
+        sampled = {id_: self._active[id_].picker.pick(self.context, row) for id_, row in rows}
         self.counts.sample_ns += now() - started
         self.counts.sampled += len(sampled)
         return sampled
@@ -154,7 +158,7 @@ class Loop:
         sequence, voice = running.sequence, running.voice
         self.scheduler.end(sequence)
         del self._active[sequence.id]
-        running.chain.close()
+        running.picker.close()
         if not self.busy:
             self._step_ended_at = 0
         return [End(voice, reason, tuple(sequence.tokens) if voice.return_tokens else ())]

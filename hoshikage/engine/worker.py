@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from hoshikage.engine import llama, wire
+from hoshikage.engine import wire
+from hoshikage.engine.llama import library
+from hoshikage.engine.llama.context import Context
+from hoshikage.engine.llama.model import Model
 from hoshikage.engine.loop import Loop, Request
 from hoshikage.engine.scheduler import Limits
 from hoshikage.engine.speaker import Speaker
@@ -55,9 +58,9 @@ def die_with_parent() -> None:
 
 
 def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.Load) -> None:
-    llama.start()
+    library.start()
     try:
-        model = llama.Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
+        model = Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
         loop = start_loop(model, load)
     except HoshikageError as error:
         link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))
@@ -69,16 +72,16 @@ def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.L
     step_until_closed(loop, inbox, speaker)
 
 
-def start_loop(model: llama.Model, load: wire.Load) -> Loop:
+def start_loop(model: Model, load: wire.Load) -> Loop:
     slots = load.num_parallel if model.keeps_state else max(SLOTS, load.num_parallel)
     window = min(load.n_ctx or DEFAULT_WINDOW, model.trained)
     threads = load.n_threads or physical_cores()
     batch = min(load.n_batch, window)
-    context = llama.Context(model, cells=window, batch=batch, slots=slots, threads=threads)
+    context = Context(model, cells=window, batch=batch, slots=slots, threads=threads)
     return Loop(model, context, Limits(slots, context.cells, load.num_parallel, batch), window)
 
 
-def ready(model: llama.Model, loop: Loop) -> wire.Ready:
+def ready(model: Model, loop: Loop) -> wire.Ready:
     return wire.Ready(
         window=loop.window, trained=model.trained, size=model.size, size_vram=0, bos=model.bos, eos=model.eos
     )
@@ -91,7 +94,7 @@ def read(link: socket.socket, frames: "wire.Frames[wire.Command]") -> Iterator[w
 
 
 def listen(
-    link: socket.socket, frames: "wire.Frames[wire.Command]", model: llama.Model, inbox: Inbox, speaker: Speaker
+    link: socket.socket, frames: "wire.Frames[wire.Command]", model: Model, inbox: Inbox, speaker: Speaker
 ) -> None:
     """The reader thread: tokenizing a long prompt here does not hold up the steps."""
     for command in read(link, frames):
@@ -102,14 +105,14 @@ def listen(
     inbox.put(None)
 
 
-def admit(command: wire.Generate, model: llama.Model, inbox: Inbox, speaker: Speaker) -> None:
+def admit(command: wire.Generate, model: Model, inbox: Inbox, speaker: Speaker) -> None:
     try:
         inbox.put(Request(command, tokens_of(command, model)))
     except SequenceFailed as error:
         speaker.say([wire.Refused(id=command.id, reason=str(error.data["reason"]))])
 
 
-def tokens_of(command: wire.Generate, model: llama.Model) -> list[int]:
+def tokens_of(command: wire.Generate, model: Model) -> list[int]:
     foreign = [token for token in command.context if not 0 <= token < model.n_vocab]
     if foreign:
         raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")

@@ -1,0 +1,72 @@
+"""Context: the KV cache and the decode of one model. Knows positions and sequence ids."""
+
+import llama_cpp.llama_cpp as C
+
+from hoshikage.engine.llama.batch import Batch
+from hoshikage.engine.llama.library import last_errors
+from hoshikage.engine.llama.model import Model
+from hoshikage.errors import LoadFailed, SequenceFailed
+
+NO_SLOT = 1
+
+
+class Context:
+    """The KV cache and the decode of one model. `slots` sequence ids share `cells` tokens of one unified cache.
+
+    It is the scheduler's `Memory`. Raises LoadFailed if the memory cannot be had.
+    """
+
+    def __init__(self, model: Model, *, cells: int, batch: int, slots: int, threads: int) -> None:
+        params = C.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = cells, batch, min(batch, 512)
+        params.n_seq_max, params.kv_unified = slots, True
+        params.n_threads = params.n_threads_batch = threads
+        params.no_perf = True
+        last_errors.clear()
+        self._model = model
+        self.handle = C.llama_init_from_model(model.handle, params)
+        if not self.handle:
+            raise LoadFailed(reason="; ".join(last_errors[:3]) or f"no memory for a context of {cells} tokens")
+        self._memory = C.llama_get_memory(self.handle)
+        self._swa = model.window
+        self._stateful = model.keeps_state
+
+    def close(self) -> None:
+        if self.handle:
+            C.llama_free(self.handle)
+            self.handle = None
+
+    @property
+    def cells(self) -> int:
+        return int(C.llama_n_ctx(self.handle))
+
+    def decode(self, batch: Batch) -> bool:
+        """Evaluate the batch; False if the KV cache has no room for it. Raises SequenceFailed otherwise."""
+        code = C.llama_decode(self.handle, batch.struct)
+        if code not in {0, NO_SLOT}:
+            raise SequenceFailed(reason=f"llama_decode returned {code}")
+        return bool(code == 0)
+
+    def cut(self, slot: int, keep: int) -> int:
+        """Keep the first `keep` tokens of a sequence; keeps none where that prefix would be wrong."""
+        kept = keep if self._holds(slot, keep) else 0
+        C.llama_memory_seq_rm(self._memory, slot, kept if kept else -1, -1)
+        return kept
+
+    def copy(self, source: int, slot: int, length: int) -> int:
+        """Share the first `length` tokens of `source` with the empty `slot`."""
+        if not self._holds(source, length):
+            return 0
+        C.llama_memory_seq_cp(self._memory, source, slot, 0, length)
+        return length
+
+    def _holds(self, slot: int, keep: int) -> bool:
+        """Whether the cache has all that the first `keep` tokens need.
+
+        The return values of seq_rm and decode do not tell it for sliding windows and recurrent states.
+        """
+        if keep <= 0 or self._stateful:
+            return keep > 0 and keep == C.llama_memory_seq_pos_max(self._memory, slot) + 1
+        if not self._swa:
+            return True
+        return bool(0 <= C.llama_memory_seq_pos_min(self._memory, slot) <= max(0, keep - self._swa))

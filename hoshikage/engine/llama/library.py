@@ -1,0 +1,31 @@
+"""llama.cpp as a library in this process: its start, its log, and the words of its last errors."""
+
+import ctypes
+import logging
+
+import llama_cpp.llama_cpp as C
+
+log = logging.getLogger("hoshikage.llama")
+
+LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: logging.ERROR}
+last_errors: list[str] = []
+
+
+@C.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_log(level: int, text: bytes, _user: object) -> None:
+    line = text.decode("utf-8", "replace").strip()
+    if line:
+        log.log(LEVELS.get(level, logging.DEBUG), "%s", line)
+    if level == 4 and line:
+        last_errors.append(line)
+
+
+def start() -> None:
+    """Once a process, before anything else here."""
+    C.llama_log_set(_on_log, ctypes.c_void_p(0))
+    C.llama_backend_init()
+
+
+def supports_gpu() -> bool:
+    """Whether this build of llama.cpp can use a GPU."""
+    return bool(C.llama_supports_gpu_offload())

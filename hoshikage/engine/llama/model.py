@@ -1,0 +1,96 @@
+"""Model: the weights and the vocabulary of one GGUF file."""
+
+import ctypes
+from pathlib import Path
+
+import llama_cpp.llama_cpp as C
+
+from hoshikage.engine.llama.library import last_errors
+from hoshikage.errors import LoadFailed, SequenceFailed
+
+
+class Model:
+    """The weights and the vocabulary of one GGUF file. Raises LoadFailed with llama.cpp's own words."""
+
+    def __init__(self, path: Path, *, n_gpu_layers: int, use_mmap: bool) -> None:
+        params = C.llama_model_default_params()
+        params.n_gpu_layers = n_gpu_layers
+        if not use_mmap:
+            params.load_mode = C.LLAMA_LOAD_MODE_NONE
+        last_errors.clear()
+        self.handle = C.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            raise LoadFailed(reason="; ".join(last_errors[:3]) or "llama.cpp gave no reason")
+        self.vocab = C.llama_model_get_vocab(self.handle)
+        self.n_vocab: int = C.llama_vocab_n_tokens(self.vocab)
+        self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
+
+    def close(self) -> None:
+        if self.handle:
+            C.llama_model_free(self.handle)
+            self.handle = None
+
+    @property
+    def trained(self) -> int:
+        """The context length the model was trained for, in tokens."""
+        return int(C.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def size(self) -> int:
+        """The weights' bytes."""
+        return int(C.llama_model_size(self.handle))
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether it has recurrent layers, whose state cannot be cut back to a shorter prefix."""
+        return bool(C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle))
+
+    @property
+    def window(self) -> int:
+        """The sliding window of its attention in tokens, 0 if it sees everything."""
+        return int(C.llama_model_n_swa(self.handle))
+
+    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
+        """Token ids of `text`, in which special tokens are recognised; a second BOS is never put in front."""
+        data = text.encode("utf-8", "replace")
+        special = add_special and not (self.bos and text.startswith(self.bos))
+        capacity = len(data) + 8
+        tokens = (ctypes.c_int32 * capacity)()
+        count = C.llama_tokenize(self.vocab, data, len(data), tokens, capacity, special, True)
+        if count < 0:
+            raise SequenceFailed(reason=f"the prompt of {len(data)} bytes could not be tokenized")
+        return list(tokens[:count])
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of one token; those of control tokens only if `special`."""
+        known = None if special else self._pieces.get(token)
+        if known is not None:
+            return known
+        buffer = ctypes.create_string_buffer(512)
+        size = C.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
+        if size < 0:
+            buffer = ctypes.create_string_buffer(-size)
+            size = C.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
+        data = buffer.raw[:size]
+        if not special:
+            self._pieces[token] = data
+        return data
+
+    def ends(self, token: int) -> bool:
+        """Whether the token ends the generation."""
+        known = self._ends.get(token)
+        if known is None:
+            known = self._ends[token] = bool(C.llama_vocab_is_eog(self.vocab, token))
+        return known
+
+    @property
+    def bos(self) -> str:
+        return self._special(C.llama_vocab_bos(self.vocab))
+
+    @property
+    def eos(self) -> str:
+        return self._special(C.llama_vocab_eos(self.vocab))
+
+    def _special(self, token: int) -> str:
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
