@@ -63,7 +63,10 @@ class TextDelta(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Counts in tokens and times in nanoseconds. `prompt_tokens` includes `cached_tokens`."""
+    """Counts in tokens and times in nanoseconds. `prompt_tokens` includes `cached_tokens`.
+
+    `reuse` tells where these came from, or why there are none; `evaluated_tokens` were prefilled.
+    """
 
     prompt_tokens: int
     cached_tokens: int
@@ -71,6 +74,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     load_ns: int
     prompt_ns: int
     eval_ns: int
+    queue_ns: int = 0
+    evaluated_tokens: int = 0
+    reuse: str = ""
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 class Finished(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from hoshikage.sampling import merged
 from hoshikage.settings import Settings
 
 INT32_MAX = 2**31 - 1
+GB = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Backend:
     registry: Registry
     pool: Pool
     settings: Settings
+    places: tuple[wire.Place, ...] = ()
 
     def load(self, entry: Entry, options: Options) -> wire.Load:
         """The command that loads a model; the load options of the request that comes first count."""
@@ -36,6 +38,10 @@ class Backend:
             n_gpu_layers=whole(options, "num_gpu", self.settings.n_gpu_layers, least=-1),
             num_parallel=self.settings.num_parallel,
             use_mmap=options.get("use_mmap") is not False,
+            kv_bytes=int((self.settings.kv_memory_gb or 0) * GB),
+            places=self.places,
+            step_ms=self.settings.step_budget_ms,
+            speculation=self.settings.speculation,
         )
 
 
@@ -110,5 +116,10 @@ def _finished(done: wire.Done, load_ns: int) -> Finished:
         load_ns=load_ns,
         prompt_ns=done.prompt_ns,
         eval_ns=done.eval_ns,
+        queue_ns=done.queue_ns,
+        evaluated_tokens=done.evaluated,
+        reuse=done.reuse,
+        drafted_tokens=done.drafted,
+        accepted_tokens=done.accepted,
     )
     return Finished(reason="length" if done.reason == "length" else "stop", usage=usage, tokens=done.tokens)

@@ -73,6 +73,21 @@ def number(least: float, most: float) -> Callable[[str, Path], float]:
     return read
 
 
+def gigabytes(most: float) -> Callable[[str, Path], float | None]:
+    """A reader of a size in GB; None for `auto`."""
+    read = number(0, most)
+
+    def read_or_auto(raw: str, folder: Path) -> float | None:
+        if raw.lower() == "auto":
+            return None
+        try:
+            return read(raw, folder)
+        except ValueError as error:
+            raise ValueError(f"auto, or {error}") from error
+
+    return read_or_auto
+
+
 def seconds(raw: str, _folder: Path) -> float:
     """A plain number of seconds or a Go duration; negative is math.inf."""
     try:

@@ -6,9 +6,11 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from hoshikage import ramdisk, snapshots
 from hoshikage.generation import Backend
 from hoshikage.models.pool import Policy, Pool
 from hoshikage.models.registry import Files, Registry
+from hoshikage.ramdisk import Ramdisk
 from hoshikage.settings import Settings
 
 SETTLE_SECONDS = 600
@@ -20,6 +22,7 @@ class Services:
 
     settings: Settings
     backend: Backend
+    ramdisk: Ramdisk
 
     @property
     def registry(self) -> Registry:
@@ -52,13 +55,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         max_pending=settings.max_queue + settings.num_parallel,
         load_timeout_seconds=timeout if timeout > 0 and not math.isinf(timeout) else None,
     )
-    pool, registry = Pool(policy), registry_of(settings)
+    pool, registry, found = Pool(policy), registry_of(settings), ramdisk.find(settings.ramdisk_path, settings.home)
     settling = asyncio.create_task(settle_digests(registry))
     try:
-        yield Services(settings, Backend(registry, pool, settings))
+        yield Services(settings, Backend(registry, pool, settings, snapshots.places(settings, found)), found)
     finally:
         settling.cancel()
         await pool.close()
+        await asyncio.to_thread(snapshots.put_away, settings, found)
 
 
 async def settle_digests(registry: Registry) -> None:

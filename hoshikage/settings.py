@@ -16,6 +16,7 @@ from hoshikage.errors import SettingsError
 from hoshikage.parsing import (
     address,
     boolean,
+    gigabytes,
     home_of,
     integer,
     language_of,
@@ -96,8 +97,43 @@ class Settings:
         "N_CTX OLLAMA_CONTEXT_LENGTH",
         integer(0, 2**24),
         "0",
-        "context length in tokens; 0 = what the model was trained for, at most 8192",
-        "コンテキスト長（トークン）。0 はモデルの学習時の長さ（最大 8192）",
+        "most tokens of KV cache, all conversations of a model together; 0 = what KV_MEMORY_GB holds",
+        "KV キャッシュの上限（1 モデルの全会話の合計トークン数）。0 は KV_MEMORY_GB に入るだけ",
+    )
+    kv_memory_gb: float | None = setting(
+        "KV_MEMORY_GB",
+        gigabytes(2**16),
+        "auto",
+        "most memory for the KV cache of a model in GB; auto = a quarter of what is free when it is loaded",
+        "1 モデルの KV キャッシュに使うメモリの上限（GB）。auto はロード時の空きメモリの 4 分の 1",
+    )
+    kv_cache_gb: float | None = setting(
+        "KV_CACHE_GB",
+        gigabytes(2**16),
+        "auto",
+        "KV snapshots on the RAM disk in GB; 0 = none, auto = a quarter of RAMDISK_SIZE, at most a tenth of the memory",
+        "RAM ディスクに置く会話の状態（KV）の上限（GB）。auto は RAMDISK_SIZE の 4 分の 1（メモリの 1 割まで）",
+    )
+    kv_disk_gb: float = setting(
+        "KV_DISK_GB",
+        number(0, 2**16),
+        "4",
+        "KV snapshots kept in the home while no server runs, in GB; 0 = none",
+        "停止中もホームフォルダーに残す会話の状態（KV）の上限（GB）。0 は残さない",
+    )
+    step_budget_ms: int = setting(
+        "STEP_BUDGET_MS",
+        integer(10, 60_000),
+        "300",
+        "milliseconds a running answer may pause while another prompt is evaluated",
+        "他のプロンプトの処理中に、生成中の応答が待つ時間の目安（ミリ秒）",
+    )
+    speculation: bool = setting(
+        "SPECULATION",
+        boolean,
+        "true",
+        "guess repeated text ahead and verify it in one step",
+        "繰り返しの文を先読みして一度に検証する",
     )
     n_batch: int = setting("N_BATCH", integer(1, 2**16), "512", "tokens evaluated at once", "1 回に処理するトークン数")
     n_threads: int = setting(
@@ -157,9 +193,8 @@ class Settings:
         "RAMDISK_PATH",
         path,
         "/mnt/temp/hoshikage",
-        "where the RAM disk is mounted",
+        "a mounted RAM disk (tmpfs); where there is none, /dev/shm is used",
         "RAM ディスクの場所",
-        effective=False,
     )
     ramdisk_size_gb: float = setting(
         "RAMDISK_SIZE",
@@ -167,7 +202,6 @@ class Settings:
         "12",
         "size of the RAM disk in GB",
         "RAM ディスクの大きさ（GB）",
-        effective=False,
     )
     great_timeout_minutes: float = setting(
         "GREAT_TIMEOUT",

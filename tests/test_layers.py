@@ -12,9 +12,11 @@ ROOMS = (
     "settings",
     "sampling",
     "conversation",
+    "ramdisk",
     "engine",
     "templates",
     "models",
+    "snapshots",
     "generation",
     "chat",
     "completion",
@@ -30,7 +32,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "filelock": ("models/",),
     "dotenv": ("settings.py", "parsing.py"),
 }
-LIGHT_ENGINE = {"client.py", "wire.py", "build.py", "backend.py"}
+LIGHT_ENGINE = {"client.py", "wire.py", "build.py", "backend.py", "shelf.py"}
 """What of the engine the gateway may import; the rest runs in the worker."""
 
 

@@ -173,7 +173,7 @@ async def _spawn() -> tuple[asyncio.subprocess.Process, Link]:
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
-            env={"GOMP_SPINCOUNT": SPIN_COUNT, **os.environ, "HOSHIKAGE_WORKER_LOG": level},
+            env={"GOMP_SPINCOUNT": SPIN_COUNT, "GGML_NO_BACKTRACE": "1", **os.environ, "HOSHIKAGE_WORKER_LOG": level},
         )
     ours.setblocking(False)
     _, link = await asyncio.get_running_loop().create_unix_connection(Link, sock=ours)

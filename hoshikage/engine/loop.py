@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass
 
 from hoshikage.engine import sampler
+from hoshikage.engine.cache import Cache
+from hoshikage.engine.draft import Drafter
 from hoshikage.engine.llama.batch import Batch
-from hoshikage.engine.llama.context import Context
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.output import TextOutput
 from hoshikage.engine.picker import Picker
-from hoshikage.engine.scheduler import Chunk, Limits, Scheduler
+from hoshikage.engine.scheduler import Chunk, Scheduler
 from hoshikage.engine.sequence import Sequence
 from hoshikage.engine.speaker import End, Item, Token, Voice
 from hoshikage.engine.wire import Cancel, Counters, Generate, Refused, Started, Statistics
@@ -51,15 +52,16 @@ class Counts:
 
 
 class Loop:
-    """Owns the scheduler and the batch of one context; no sequence grows over `window` tokens."""
+    """Owns the scheduler, the batch and the cache; no sequence grows over `window` tokens."""
 
-    def __init__(self, model: Model, context: Context, limits: Limits, window: int) -> None:
+    def __init__(self, model: Model, cache: Cache, scheduler: Scheduler, window: int, drafter: Drafter | None) -> None:
         self.model = model
-        self.context = context
+        self.cache = cache
         self.window = window
-        self.scheduler = Scheduler(limits, context)
+        self.scheduler = scheduler
+        self.drafter = scheduler.drafter = drafter
         self.counts = Counts()
-        self._batch = Batch(limits.batch)
+        self._batch = Batch(scheduler.limits.batch)
         self._active: dict[int, Running] = {}
         self._step_ended_at = 0
 
@@ -77,17 +79,36 @@ class Loop:
 
     def step(self) -> list[Item]:
         """Decode one batch; what is to be said about it."""
+        started = now()
         chunks, admitted = self.scheduler.plan()
         said = [self._started(s) for s in admitted]
+        if not chunks:
+            return said + self._starved()
         rows = self._fill(chunks)
         if not self._decode():
             self._after_full_cache()
             return said
-        sampled = self._sample(rows)
-        self.scheduler.commit(chunks, sampled)
-        for id_, token in sampled.items():
-            said += self._token(self._active[id_], token)
+        drawn = self._sample(rows)
+        self.scheduler.commit(chunks, drawn, now() - started)
+        if self.drafter and len(rows) == len(chunks):
+            self.drafter.learn({chunk.sequence.id: chunk.length for chunk in chunks}, now() - started)
+        for chunk, _ in rows:
+            said += self._tokens(self._active[chunk.sequence.id], chunk, drawn[chunk.sequence.id])
         return said
+
+    def save_one(self) -> bool:
+        """Write a snapshot of one idle sequence that has none; False if there is no such sequence."""
+        resident = self.scheduler.residents.unsaved()
+        if resident is not None:
+            self.cache.save(resident)
+        return resident is not None
+
+    def save_all(self) -> None:
+        """Write snapshots of all that is in the cache: the worker ends."""
+        for running in list(self._active.values()):
+            self._finish(running, "cancel")
+        while self.save_one():
+            pass
 
     def refuse_all(self, reason: str) -> list[Item]:
         """The context is broken: every sequence ends."""
@@ -102,74 +123,105 @@ class Loop:
             reason = "the prompt is longer than the window"
             return [Refused(id=command.id, reason=reason, tokens=len(tokens), limit=limit)]
         sequence = Sequence(command.id, command.owner, tokens, limit, command.max_tokens)
-        voice = Voice(command.id, TextOutput(command.stop), len(tokens), command.return_tokens, started_at=now())
+        voice = Voice(command.id, TextOutput(command.stop), len(tokens), command.return_tokens, submitted_at=now())
         chain = sampler.chain(command.sampling, self.model)
         chain.accept(sampler.penalised(tokens, command.sampling))
         self._active[command.id] = Running(sequence, voice, Picker(chain))
         self.scheduler.submit(sequence)
+        if self.drafter and command.sampling.seed < 0:
+            self.drafter.open(command.id)
         return []
 
     def _started(self, sequence: Sequence) -> Item:
         voice = self._active[sequence.id].voice
-        voice.n_cached, voice.started_at = sequence.n_cached, now()
+        voice.n_cached, voice.reuse, voice.started_at = sequence.n_cached, sequence.reuse.value, now()
         return Started(id=sequence.id, prompt_tokens=sequence.n_prompt, cached=sequence.n_cached, limit=sequence.limit)
 
-    def _fill(self, chunks: list[Chunk]) -> list[tuple[int, int]]:
-        """Put the chunks into the batch. Returns (sequence id, row) of those to be sampled."""
+    def _fill(self, chunks: list[Chunk]) -> list[tuple[Chunk, int]]:
+        """Put the chunks into the batch. Returns those to be sampled, with their first row."""
         batch, rows = self._batch, []
         batch.clear()
         for chunk in chunks:
-            sequence = chunk.sequence
+            sequence, draft = chunk.sequence, chunk.draft
             if chunk.length == 1 and chunk.output:
                 row = batch.add(sequence.tokens[chunk.start], chunk.start, sequence.slot)
             else:
-                tokens = sequence.tokens[chunk.start : chunk.start + chunk.length]
-                row = batch.add_many(tokens, chunk.start, sequence.slot, output=chunk.output)
+                tokens = [*sequence.tokens[chunk.start : chunk.start + chunk.length], *draft]
+                outputs = 1 + len(draft) if chunk.output else 0
+                row = batch.add_many(tokens, chunk.start, sequence.slot, outputs=outputs)
             if chunk.output:
-                rows.append((sequence.id, row))
+                rows.append((chunk, row))
         return rows
 
     def _decode(self) -> bool:
         counts, started = self.counts, now()
         if self._step_ended_at:
             counts.host_ns += started - self._step_ended_at
-        done = self.context.decode(self._batch)
+        done = self.cache.context.decode(self._batch)
         self._step_ended_at = now()
         counts.decode_ns += self._step_ended_at - started
         counts.decodes += 1
         counts.decoded += self._batch.length
         return done
 
-    def _sample(self, rows: list[tuple[int, int]]) -> dict[int, int]:
+    def _sample(self, rows: list[tuple[Chunk, int]]) -> dict[int, list[int]]:
         started = now()
-        sampled = {id_: self._active[id_].picker.pick(self.context, row) for id_, row in rows}
+        drawn = {chunk.sequence.id: self._draw(chunk, row) for chunk, row in rows}
         self.counts.sample_ns += now() - started
-        self.counts.sampled += len(sampled)
-        return sampled
+        self.counts.sampled += sum(map(len, drawn.values()))
+        return drawn
 
-    def _token(self, running: Running, token: int) -> list[Item]:
-        if self.model.ends(token):
-            running.sequence.tokens.pop()
-            return self._finish(running, "stop")
-        said: list[Item] = [Token(running.voice, token, self._step_ended_at)]
-        return said + self._finish(running, "length") if running.sequence.full else said
+    def _draw(self, chunk: Chunk, row: int) -> list[int]:
+        """A token from the first row, and from each further one as long as the guess before it came true."""
+        picker, context = self._active[chunk.sequence.id].picker, self.cache.context
+        drawn = [picker.pick(context, row)]
+        for guess in chunk.draft:
+            if drawn[-1] != guess or self.model.ends(guess):
+                break
+            row += 1
+            drawn.append(picker.pick(context, row))
+        return drawn
+
+    def _tokens(self, running: Running, chunk: Chunk, tokens: list[int]) -> list[Item]:
+        voice, sequence = running.voice, running.sequence
+        if chunk.draft and self.drafter:
+            voice.n_drafted += len(chunk.draft)
+            voice.n_accepted += len(tokens) - 1
+            self.drafter.count(len(chunk.draft), len(tokens) - 1)
+        ended = self.model.ends(tokens[-1])
+        if ended:
+            sequence.tokens.pop()
+            tokens = tokens[:-1]
+        said: list[Item] = [Token(voice, token, self._step_ended_at) for token in tokens]
+        if ended or sequence.full:
+            said += self._finish(running, "stop" if ended else "length")
+        return said
 
     def _finish(self, running: Running, reason: str) -> list[Item]:
         sequence, voice = running.sequence, running.voice
         self.scheduler.end(sequence)
+        if self.drafter:
+            self.drafter.close(sequence.id)
         del self._active[sequence.id]
         running.picker.close()
         if not self.busy:
             self._step_ended_at = 0
+        voice.n_evaluated = sequence.n_evaluated
         return [End(voice, reason, tuple(sequence.tokens) if voice.return_tokens else ())]
+
+    def _starved(self) -> list[Item]:
+        """No sequence finds a cell: the latest ends, so that the others go on."""
+        running = self._active[self.scheduler.running[-1].id]
+        self._finish(running, "cancel")
+        return [Refused(id=running.voice.id, reason="there is no memory for a KV cache of its length")]
 
     def _after_full_cache(self) -> None:
         """The cache is more fragmented than the scheduler's count: make room and try again."""
-        if not self.scheduler.evict() and not self.scheduler.preempt():
+        if not self.scheduler.residents.evict() and not self.scheduler.preempt():
             raise SequenceFailed(reason="the KV cache has no room for the batch")
 
     def _counters(self, id_: int) -> Counters:
-        c = self.counts
+        c, drafter = self.counts, self.drafter
         return Counters(
             id=id_,
             decodes=c.decodes,
@@ -180,4 +232,8 @@ class Loop:
             sample_ns=c.sample_ns,
             running=len(self.scheduler.running),
             waiting=len(self.scheduler.waiting),
+            allocated=self.cache.context.cells,
+            resident=len(self.scheduler.residents.by_slot),
+            drafted=drafter.drafted if drafter else 0,
+            accepted=drafter.accepted if drafter else 0,
         )

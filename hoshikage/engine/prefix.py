@@ -1,9 +1,27 @@
 """The prefix index over resident sequences: which of them a new prompt can share, and which to evict. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 BLOCK = 256
+
+
+class Reuse(StrEnum):
+    """Where the cached tokens of a prompt came from, or why there are none."""
+
+    HIT_RAM = "hit_ram"
+    """A sequence in the KV cache."""
+    HIT_SNAPSHOT = "hit_snapshot"
+    """A snapshot on the RAM disk."""
+    HIT_DISK = "hit_disk"
+    """A snapshot in the home."""
+    MISS_PREFIX = "miss_prefix"
+    """Nothing begins like this prompt."""
+    MISS_OWNER = "miss_owner"
+    """Only sequences of another owner begin like it."""
+    MISS_SWA = "miss_swa"
+    """The sliding window has lost what the shared prefix needs."""
 
 
 def common_prefix(a: list[int], b: list[int]) -> int:
@@ -26,7 +44,8 @@ def common_prefix(a: list[int], b: list[int]) -> int:
 class Resident:
     """Tokens in the KV cache under sequence id `slot`. A busy one belongs to a running sequence and grows.
 
-    Only the first `n_past` of `tokens` are in the cache. `used_at` is the step in which it was last needed.
+    Only the first `n_past` of `tokens` are in the cache, `saved` of them in a snapshot too. `marks` are the positions
+    at which turns ended, in order. `used_at` is the step in which it was last needed.
     """
 
     slot: int
@@ -35,6 +54,22 @@ class Resident:
     n_past: int
     busy: bool
     used_at: int
+    saved: int = 0
+    marks: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A snapshot under `key` whose first `length` tokens are those of the prompt and can be restored.
+
+    It takes `cells` cells while it is restored. `token_length` is how much of the prompt it begins like, usable or not.
+    """
+
+    key: str
+    length: int
+    cells: int
+    token_length: int
+    tier: Reuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +80,10 @@ class Match:
     length: int
 
 
-def best_match(residents: Iterable[Resident], owner: str, tokens: list[int]) -> Match | None:
+Usable = Callable[[Resident, int], bool]
+
+
+def best_match(residents: Iterable[Resident], owner: str, tokens: list[int], usable: Usable) -> Match | None:
     """The longest shared prefix inside one owner, or None; of equal ones an idle resident, then the shorter one.
 
     At least one token of the prompt is left to be evaluated, since its logits are needed.
@@ -54,10 +92,16 @@ def best_match(residents: Iterable[Resident], owner: str, tokens: list[int]) -> 
     for resident in residents:
         if resident.owner != owner:
             continue
-        length = min(common_prefix(resident.tokens, tokens), resident.n_past, len(tokens) - 1)
-        if length > 0 and (best is None or _rank(resident, length) > _rank(best.resident, best.length)):
+        length = shared_length(resident, tokens)
+        better = length > 0 and (best is None or _rank(resident, length) > _rank(best.resident, best.length))
+        if better and usable(resident, length):
             best = Match(resident, length)
     return best
+
+
+def shared_length(resident: Resident, tokens: list[int]) -> int:
+    """How much of the prompt is in the cache already, but for its last token."""
+    return min(common_prefix(resident.tokens, tokens), resident.n_past, len(tokens) - 1)
 
 
 def _rank(resident: Resident, length: int) -> tuple[int, bool, int]:

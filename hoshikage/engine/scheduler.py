@@ -1,62 +1,65 @@
-"""Decides which tokens go into the next batch. Pure: it knows tokens and slots, and a `Memory` that moves KV cells.
+"""Decides which tokens go into the next batch. Pure: it knows tokens, and residents that own the KV cells.
 
-A step is `plan()`, the decode of the plan's chunks, `commit()`. Running sequences come first with one token each, the
-rest of the batch is prefill (chunked prefill as in arXiv:2308.16369). A sequence for which no cell is left goes back to
-the queue and is prefilled again later (preemption by recomputation, arXiv:2309.06180).
+A step is `plan()`, the decode of the plan's chunks, `commit()`. Running sequences come first, the rest of the batch is
+prefill (chunked prefill as in arXiv:2308.16369). A sequence for which no cell is left goes back to the queue, its
+state in a snapshot (preemption, arXiv:2309.06180).
 """
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from hoshikage.engine.prefix import Match, Resident, best_match, eviction_order
+from hoshikage.engine.pace import Pace
+from hoshikage.engine.prefix import common_prefix
+from hoshikage.engine.residents import Limits, Memory, Residents
 from hoshikage.engine.sequence import Sequence, State
 
-PREFILL_BESIDE_DECODE = 128
-"""Most prefill tokens in a step while others stream, so that their next token is not held up for long."""
 HEADROOM = 16
 """Cells left free for each running sequence when another is admitted, so that it is not preempted at once."""
-TAIL_KEPT = 64
-"""An idle sequence that goes on for more tokens than this past the shared prefix is copied, not cut."""
-
-
-class Memory(Protocol):
-    """The KV cache. Both return how many leading tokens `slot` holds now: fewer than asked where the model cannot."""
-
-    def cut(self, slot: int, keep: int) -> int: ...
-    def copy(self, source: int, slot: int, length: int) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The KV cache has `slots` sequence ids and `cells` tokens; `running` sequences run, `batch` tokens a step."""
-
-    slots: int
-    cells: int
-    running: int
-    batch: int
+OVERTAKES = 8
+"""How many later requests may be admitted before a waiting one."""
+LOOK_AHEAD = 16
+"""Waiting requests that are looked at a step."""
+PREFIX_GAIN = 32
+"""Tokens that a request must save to wait for another one's prefill of their common prefix."""
+STEP_BUDGET_NS = 300_000_000
+DRAFTED_AT_MOST = 2
+"""Decoding sequences beyond which nothing is drafted: a full batch has no time to spare."""
 
 
 class Chunk(NamedTuple):
-    """`length` tokens of `sequence` from position `start`; with `output`, the logits of the last one are sampled."""
+    """`length` tokens of `sequence` from position `start`, the last of them the guess `draft`.
+
+    With `output`, the logits of the last one before the guess and of the whole guess are sampled.
+    """
 
     sequence: Sequence
     start: int
     length: int
     output: bool
+    draft: tuple[int, ...] = ()
+
+
+class Drafter(Protocol):
+    """Guesses how sequences go on."""
+
+    def draft(self, sequence: Sequence, others: int) -> tuple[int, ...]:
+        """The guess that pays in a step in which `others` decode too; empty if none does."""
+        ...
 
 
 class Scheduler:
-    """Owns the waiting and running sequences and the index of resident ones."""
+    """Owns the waiting and running sequences, and the residents."""
 
-    def __init__(self, limits: Limits, memory: Memory) -> None:
+    def __init__(self, limits: Limits, memory: Memory, *, budget_ns: int = STEP_BUDGET_NS) -> None:
         self.limits = limits
-        self.memory = memory
+        self.residents = Residents(limits, memory)
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
-        self.residents: dict[int, Resident] = {}
         self.step = 0
+        self.drafter: Drafter | None = None
+        self._pace = Pace(budget_ns)
+        self._stops: dict[int, list[int]] = {}
 
     @property
     def busy(self) -> bool:
@@ -71,128 +74,136 @@ class Scheduler:
             self.waiting.remove(sequence)
         elif sequence.state is not State.DONE:
             self.running.remove(sequence)
-            self._leave(sequence)
+            self.residents.leave(sequence, self.step)
         sequence.state = State.DONE
 
     def plan(self) -> tuple[list[Chunk], list[Sequence]]:
         """The chunks of the next step, and the sequences that were admitted for it."""
         self.step += 1
+        self._stops.clear()
         admitted = self._admit() if self.waiting else []
         self._make_room()
-        chunks = [Chunk(s, s.n_past, 1, True) for s in self.running if s.state is State.DECODE]
-        if len(chunks) < len(self.running):
+        decoding = [s for s in self.running if s.state is State.DECODE]
+        chunks = [self._next_token(s, len(decoding)) for s in decoding]
+        if len(decoding) < len(self.running):
             room = self.limits.batch - len(chunks)
-            budget = min(room, PREFILL_BESIDE_DECODE) if chunks else room
-            chunks += self._prefill(min(budget, self._free_cells() - len(chunks)))
+            budget = min(room, self._pace.chunk()) if chunks else room
+            chunks += self._prefill(min(budget, self.residents.free - len(chunks)))
         return chunks, [s for s in admitted if s.state is not State.WAITING]
 
-    def commit(self, chunks: list[Chunk], sampled: Mapping[int, int]) -> None:
-        """The chunks are in the KV cache; `sampled` holds the new token by sequence id."""
+    def commit(self, chunks: list[Chunk], sampled: Mapping[int, list[int]], elapsed_ns: int = 0) -> None:
+        """The chunks are in the KV cache; `sampled` holds the new tokens by sequence id, those of drafts included."""
+        prefill = 0
         for chunk in chunks:
             sequence = chunk.sequence
-            sequence.n_past += chunk.length
+            if sequence.state is State.PREFILL:
+                sequence.n_evaluated += chunk.length
+                prefill += chunk.length
+            self.residents.extend(sequence, chunk.length, self.step)
             if chunk.output:
-                sequence.state = State.DECODE
-                sequence.tokens.append(sampled[sequence.id])
-            resident = self.residents[sequence.slot]
-            resident.n_past = sequence.n_past
-            resident.used_at = self.step
+                self._accept(chunk, sampled[sequence.id])
+        self._pace.learn(prefill, elapsed_ns)
 
     def preempt(self) -> Sequence | None:
         """Send the latest admitted sequence back to the head of the queue; None if only one is running."""
         if len(self.running) < 2:
             return None
         sequence = self.running.pop()
-        self._drop(self.residents[sequence.slot])
+        resident = self.residents.by_slot[sequence.slot]
+        self.residents.memory.save(resident)
+        self.residents.drop(resident)
         sequence.slot, sequence.n_past, sequence.state = -1, 0, State.WAITING
         self.waiting.appendleft(sequence)
         return sequence
 
-    def evict(self) -> bool:
-        """Drop the idle resident that was unused for longest; False if there is none."""
-        order = eviction_order(self.residents.values())
-        if order:
-            self._drop(order[0])
-        return bool(order)
+    def _accept(self, chunk: Chunk, tokens: list[int]) -> None:
+        sequence = chunk.sequence
+        sequence.state = State.DECODE
+        sequence.tokens.extend(tokens)
+        vain = 1 + len(chunk.draft) - len(tokens)
+        if vain:
+            self.residents.cut(sequence, sequence.n_past - vain)
+        if sequence.pending > 1:
+            sequence.state = State.PREFILL
 
     def _admit(self) -> list[Sequence]:
-        admitted = []
-        while self.waiting and len(self.running) < self.limits.running and self._fits(self.waiting[0]):
-            sequence = self.waiting.popleft()
-            self._place(sequence)
-            self.running.append(sequence)
+        """In order of arrival, but that a request which cannot begin yet may be overtaken, up to OVERTAKES times."""
+        admitted: list[Sequence] = []
+        passed: list[Sequence] = []
+        for sequence in list(self.waiting):
+            if len(self.running) >= self.limits.running or len(passed) >= LOOK_AHEAD:
+                break
+            if any(each.overtaken >= OVERTAKES for each in passed):
+                break
+            if self._awaits_prefix(sequence) or not self._fits(sequence):
+                passed.append(sequence)
+                continue
+            self._start(sequence)
             admitted.append(sequence)
+            for each in passed:
+                each.overtaken += 1
         return admitted
 
-    def _fits(self, sequence: Sequence) -> bool:
-        idle = sum(r.n_past for r in self.residents.values() if not r.busy)
-        promised = sum(s.pending + HEADROOM for s in self.running)
-        return len(sequence.tokens) + 1 + promised <= self._free_cells() + idle or not self.running
+    def _start(self, sequence: Sequence) -> None:
+        self.waiting.remove(sequence)
+        self.residents.place(sequence, self.step)
+        self.running.append(sequence)
 
-    def _place(self, sequence: Sequence) -> None:
-        """Give it a slot, with as much of its prompt in it as a resident sequence can lend."""
-        match = best_match(self.residents.values(), sequence.owner, sequence.tokens)
-        if match is not None and self._continues(match):
-            slot, kept = match.resident.slot, self.memory.cut(match.resident.slot, match.length)
-        else:
-            slot = self._take_slot(spare=match.resident if match else None)
-            kept = self.memory.copy(match.resident.slot, slot, match.length) if match else 0
-        self.residents[slot] = Resident(slot, sequence.owner, sequence.tokens, kept, True, self.step)
-        sequence.slot, sequence.n_past, sequence.state = slot, kept, State.PREFILL
-        sequence.n_cached = min(kept, sequence.n_prompt) if sequence.admitted_at_step < 0 else sequence.n_cached
-        sequence.admitted_at_step = self.step
+    def _awaits_prefix(self, sequence: Sequence) -> bool:
+        """Whether a running prefill is about to pass over what this prompt begins with.
 
-    def _continues(self, match: Match) -> bool:
-        """Whether the matched sequence is cut and continued rather than copied."""
-        if match.resident.busy:
+        That prefill then stops at the end of the common prefix, where it can be shared under a sliding window too.
+        """
+        found, most = None, 0
+        for other in self.running:
+            if other.state is State.PREFILL and other.owner == sequence.owner:
+                length = min(common_prefix(other.tokens, sequence.tokens), sequence.pending - 1)
+                if length > max(most, other.n_past):
+                    found, most = other, length
+        if found is None:
             return False
-        tail = match.resident.n_past - match.length
-        only_this_could_go = len(self.residents) == self.limits.slots and self._idle_count() == 1
-        return tail <= TAIL_KEPT or only_this_could_go
+        match = self.residents.match(sequence)
+        if most < (match.length if match else 0) + PREFIX_GAIN:
+            return False
+        self._stops.setdefault(found.id, []).append(most)
+        return True
 
-    def _idle_count(self) -> int:
-        return sum(not r.busy for r in self.residents.values())
-
-    def _take_slot(self, spare: Resident | None) -> int:
-        if len(self.residents) == self.limits.slots:
-            order = eviction_order(r for r in self.residents.values() if r is not spare)
-            self._drop(order[0])
-        return next(slot for slot in range(self.limits.slots) if slot not in self.residents)
+    def _fits(self, sequence: Sequence) -> bool:
+        """Whether its prompt finds cells once all idle residents are gone and the cache has grown."""
+        if not self.running:
+            return True
+        match = self.residents.match(sequence)
+        lent = match.length if match and match.resident.busy else 0
+        promised = sum(s.pending + HEADROOM for s in self.running)
+        needed = len(sequence.tokens) + 1 - lent + promised
+        return self.residents.busy_cells + needed <= self.residents.most_cells
 
     def _make_room(self) -> None:
-        """Evict idle residents, then preempt, until each decoding sequence has a cell for its next token."""
-        free = self._free_cells()
-        if free >= self.limits.batch + len(self.running):
+        """Evict, grow, then preempt, until each sequence has cells for this step."""
+        residents = self.residents
+        wanted = self.limits.batch + len(self.running)
+        if residents.free >= wanted:
             return
-        while self._free_cells() < sum(s.pending for s in self.running) and self.evict():
-            pass
-        while self._free_cells() < max(1, self._decoding()) and self.preempt():
+        residents.make_room(min(wanted, sum(s.pending for s in self.running)))
+        while residents.free < max(1, self._decoding()) and self.preempt():
             pass
 
     def _decoding(self) -> int:
         return sum(s.state is State.DECODE for s in self.running)
 
+    def _next_token(self, sequence: Sequence, decoding: int) -> Chunk:
+        draft: tuple[int, ...] = ()
+        if self.drafter and decoding <= DRAFTED_AT_MOST and len(self.running) == decoding and sequence.remaining > 1:
+            room = min(sequence.remaining - 1, (self.residents.free - decoding) // decoding)
+            draft = self.drafter.draft(sequence, decoding - 1)[: max(0, room)]
+        return Chunk(sequence, sequence.n_past, 1 + len(draft), True, draft)
+
     def _prefill(self, budget: int) -> list[Chunk]:
         chunks = []
         for sequence in self.running:
             if sequence.state is State.PREFILL and budget > 0:
-                count = min(sequence.pending, budget)
+                stops = [stop - sequence.n_past for stop in self._stops.get(sequence.id, ()) if stop > sequence.n_past]
+                count = min(sequence.pending, budget, *stops)
                 chunks.append(Chunk(sequence, sequence.n_past, count, count == sequence.pending))
                 budget -= count
         return chunks
-
-    def _free_cells(self) -> int:
-        """Counts a shared prefix once for each sequence that holds it: too few rather than too many."""
-        return self.limits.cells - sum(r.n_past for r in self.residents.values())
-
-    def _leave(self, sequence: Sequence) -> None:
-        resident = self.residents[sequence.slot]
-        if sequence.n_past == 0:
-            self._drop(resident)
-            return
-        resident.tokens, resident.n_past = sequence.tokens[: sequence.n_past], sequence.n_past
-        resident.busy, resident.used_at = False, self.step
-
-    def _drop(self, resident: Resident) -> None:
-        self.memory.cut(resident.slot, 0)
-        del self.residents[resident.slot]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hoshikage.engine.prefix import Reuse
+
 
 class State(Enum):
     WAITING = "waiting"
@@ -16,6 +18,7 @@ class Sequence:
     """`tokens` is prompt and answer; the first `n_past` of them are in the KV cache under sequence id `slot`.
 
     `limit` is the most tokens it may ever have, `max_tokens` the most it may generate (-1 = up to the limit).
+    `n_cached` and `reuse` tell what of the prompt was there when it was first admitted, and from where.
     """
 
     id: int
@@ -28,7 +31,10 @@ class Sequence:
     n_past: int = 0
     n_prompt: int = field(init=False)
     n_cached: int = 0
-    admitted_at_step: int = -1
+    n_evaluated: int = 0
+    reuse: Reuse = Reuse.MISS_PREFIX
+    admitted: bool = False
+    overtaken: int = 0
 
     def __post_init__(self) -> None:
         self.n_prompt = len(self.tokens)
@@ -43,6 +49,12 @@ class Sequence:
         return len(self.tokens) - self.n_past
 
     @property
+    def remaining(self) -> int:
+        """How many tokens it may still generate."""
+        room = self.limit - len(self.tokens)
+        return room if self.max_tokens < 0 else min(room, self.max_tokens - self.n_generated)
+
+    @property
     def full(self) -> bool:
         """Whether it must not generate another token."""
-        return len(self.tokens) >= self.limit or 0 <= self.max_tokens <= self.n_generated
+        return self.remaining <= 0

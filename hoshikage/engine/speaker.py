@@ -24,8 +24,13 @@ class Voice:
     output: TextOutput
     n_prompt: int
     return_tokens: bool
+    submitted_at: int
     n_cached: int = 0
+    n_evaluated: int = 0
     n_generated: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
+    reuse: str = ""
     started_at: int = 0
     first_at: int = 0
     last_at: int = 0
@@ -115,6 +120,11 @@ class Speaker:
             completion_tokens=voice.n_generated,
             prompt_ns=max(0, first - voice.started_at) if first else 0,
             eval_ns=max(0, voice.last_at - first),
+            queue_ns=max(0, voice.started_at - voice.submitted_at) if voice.started_at else 0,
+            evaluated=voice.n_evaluated,
+            reuse=voice.reuse,
+            drafted=voice.n_drafted,
+            accepted=voice.n_accepted,
             tokens=tokens[: voice.n_prompt + voice.n_generated],
         )
         return [Text(voice.id, rest), done] if rest else [done]

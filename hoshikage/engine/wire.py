@@ -16,8 +16,20 @@ HEADER_BYTES = 4
 FRAME_BYTES_MAX = 1 << 30
 
 
+class Place(Struct, frozen=True, kw_only=True):
+    """A folder for snapshots with its budget in bytes; `ram` tells a RAM disk from a disk."""
+
+    folder: str
+    budget: int
+    ram: bool
+
+
 class Load(Struct, tag="load", frozen=True, kw_only=True):
-    """The first command. Counts are in tokens, layers or threads; 0 threads = all physical cores."""
+    """The first command. Counts are in tokens, layers or threads; 0 threads = all physical cores.
+
+    `n_ctx` is the most tokens of the KV cache, 0 = what `kv_bytes` hold; `kv_bytes` 0 = a quarter of the free memory.
+    Snapshots go to the first of `places`, none = no snapshots. A step takes about `step_ms` while others stream.
+    """
 
     path: str
     n_ctx: int
@@ -26,6 +38,10 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
     n_gpu_layers: int
     num_parallel: int
     use_mmap: bool = True
+    kv_bytes: int = 0
+    places: tuple[Place, ...] = ()
+    step_ms: int = 300
+    speculation: bool = True
 
 
 class Generate(Struct, tag="generate", frozen=True, kw_only=True):
@@ -56,9 +72,13 @@ Command = Load | Generate | Cancel | Statistics
 
 
 class Ready(Struct, tag="ready", frozen=True, kw_only=True):
-    """The model is loaded. Sizes in bytes, `window` and `trained` in tokens; `bos` and `eos` are texts."""
+    """The model is loaded. Sizes in bytes, `window` and `trained` in tokens; `bos` and `eos` are texts.
+
+    `allocated` tokens have cells at the start; the cache grows to what the window needs.
+    """
 
     window: int
+    allocated: int
     trained: int
     size: int
     size_vram: int
@@ -85,7 +105,10 @@ class Text(Struct, tag="text", frozen=True):
 
 
 class Done(Struct, tag="done", frozen=True, kw_only=True):
-    """The end of a sequence. Times in nanoseconds; `reason` is stop, length or cancel."""
+    """The end of a sequence. Times in nanoseconds; `reason` is stop, length or cancel.
+
+    `reuse` tells where the cached tokens came from, or why there are none. `evaluated` tokens were prefilled.
+    """
 
     id: int
     reason: str
@@ -94,6 +117,11 @@ class Done(Struct, tag="done", frozen=True, kw_only=True):
     completion_tokens: int
     prompt_ns: int
     eval_ns: int
+    queue_ns: int = 0
+    evaluated: int = 0
+    reuse: str = ""
+    drafted: int = 0
+    accepted: int = 0
     tokens: tuple[int, ...] = ()
 
 
@@ -121,6 +149,10 @@ class Counters(Struct, tag="counters", frozen=True, kw_only=True):
     sample_ns: int
     running: int
     waiting: int
+    allocated: int = 0
+    resident: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
 
 Event = Ready | LoadRefused | Started | Text | Done | Refused | Counters

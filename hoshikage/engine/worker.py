@@ -14,21 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from hoshikage.engine import wire
+from hoshikage.engine import startup, wire
 from hoshikage.engine.llama import library
-from hoshikage.engine.llama.context import Context
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.loop import Loop, Request
-from hoshikage.engine.scheduler import Limits
 from hoshikage.engine.speaker import Speaker
-from hoshikage.engine.threads import physical_cores
 from hoshikage.errors import HoshikageError, SequenceFailed
 
 PR_SET_PDEATHSIG = 1
-SLOTS = 64
-"""Sequence ids: running ones and idle ones that keep their prefix."""
-DEFAULT_WINDOW = 8192
-"""Tokens, where N_CTX leaves it open: the whole window of a long-context model would not fit most machines."""
+SAVE_AFTER_SECONDS = 0.5
+"""Without work, before the next idle sequence is saved."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may hold the interpreter while another waits: the speaker must not hold up the next step."""
 
@@ -61,30 +56,16 @@ def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.L
     library.start()
     try:
         model = Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
-        loop = start_loop(model, load)
+        loop = startup.loop(model, load)
     except HoshikageError as error:
         link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))
         return
     inbox: Inbox = SimpleQueue()
     speaker = Speaker(link, model.piece, lambda id_: inbox.put(wire.Cancel(id_)))
-    speaker.say([ready(model, loop)])
+    speaker.say([startup.ready(model, loop)])
     threading.Thread(target=listen, args=(link, frames, model, inbox, speaker), name="reader", daemon=True).start()
     step_until_closed(loop, inbox, speaker)
-
-
-def start_loop(model: Model, load: wire.Load) -> Loop:
-    slots = load.num_parallel if model.keeps_state else max(SLOTS, load.num_parallel)
-    window = min(load.n_ctx or DEFAULT_WINDOW, model.trained)
-    threads = load.n_threads or physical_cores()
-    batch = min(load.n_batch, window)
-    context = Context(model, cells=window, batch=batch, slots=slots, threads=threads)
-    return Loop(model, context, Limits(slots, context.cells, load.num_parallel, batch), window)
-
-
-def ready(model: Model, loop: Loop) -> wire.Ready:
-    return wire.Ready(
-        window=loop.window, trained=model.trained, size=model.size, size_vram=0, bos=model.bos, eos=model.eos
-    )
+    loop.save_all()
 
 
 def read(link: socket.socket, frames: "wire.Frames[wire.Command]") -> Iterator[wire.Command]:
@@ -133,18 +114,24 @@ def step_until_closed(loop: Loop, inbox: Inbox, speaker: Speaker) -> None:
 
 def take_all(loop: Loop, inbox: Inbox, speaker: Speaker) -> bool:
     """Take in what is there, waiting only when there is nothing to do. False when the gateway has gone."""
-    item = None if loop.busy else inbox.get()
-    if item is None and not loop.busy:
-        return False
-    while True:
-        if item is not None:
+    try:
+        item = inbox.get_nowait() if loop.busy else first(loop, inbox)
+        while item is not None:
             speaker.say(loop.take(item))
-        try:
             item = inbox.get_nowait()
+    except Empty:
+        return True
+    return False
+
+
+def first(loop: Loop, inbox: Inbox) -> Request | wire.Cancel | wire.Statistics | None:
+    """The next command; while none comes, idle sequences are saved, so that a crash later loses no conversation."""
+    while True:
+        try:
+            return inbox.get(timeout=SAVE_AFTER_SECONDS)
         except Empty:
-            return True
-        if item is None:
-            return False
+            if not loop.save_one():
+                return inbox.get()
 
 
 if __name__ == "__main__":

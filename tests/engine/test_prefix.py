@@ -3,13 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoshikage.engine.prefix import Resident, best_match, common_prefix, eviction_order
+from hoshikage.engine.prefix import Match, Resident, common_prefix, eviction_order
+from hoshikage.engine.prefix import best_match as best_usable
 
 TOKENS = st.lists(st.integers(0, 3), max_size=700)
 
 
 def resident(slot: int, tokens: list[int], *, owner: str = "a", busy: bool = False, used_at: int = 0) -> Resident:
     return Resident(slot, owner, tokens, len(tokens), busy, used_at)
+
+
+def best_match(residents: list[Resident], owner: str, tokens: list[int]) -> Match | None:
+    return best_usable(residents, owner, tokens, lambda _resident, _length: True)
 
 
 @given(TOKENS, TOKENS)
@@ -55,3 +60,10 @@ def test_of_equal_matches_an_idle_one_is_taken() -> None:
 def test_the_longest_unused_is_evicted_first_and_a_busy_one_never() -> None:
     order = eviction_order([resident(0, [1], used_at=5), resident(1, [1], used_at=3), resident(2, [1], busy=True)])
     assert [r.slot for r in order] == [1, 0]
+
+
+def test_a_longer_prefix_that_cannot_be_used_is_passed_over() -> None:
+    residents = [resident(0, [1, 2, 3]), resident(1, [1, 2])]
+    match = best_usable(residents, "a", [1, 2, 3, 4], lambda _resident, length: length == 2)
+    assert match is not None
+    assert (match.resident.slot, match.length) == (1, 2)

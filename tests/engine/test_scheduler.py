@@ -1,12 +1,15 @@
 """The scheduler against a counting memory, without a model."""
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoshikage.engine.scheduler import PREFILL_BESIDE_DECODE, Chunk, Limits, Scheduler
+from hoshikage.engine.pace import FIRST_CHUNK
+from hoshikage.engine.residents import Limits
+from hoshikage.engine.scheduler import OVERTAKES, Chunk, Scheduler
 from hoshikage.engine.sequence import Sequence, State
 from tests.engine.fake_memory import CountingMemory
 
@@ -14,20 +17,32 @@ from tests.engine.fake_memory import CountingMemory
 class Machine:
     """Runs a scheduler to the end of all sequences; every sampled token is 9."""
 
-    def __init__(self, limits: Limits, *, cuts: bool = True) -> None:
-        self.memory = CountingMemory(limits.cells, cuts=cuts)
+    def __init__(self, limits: Limits, *, cuts: bool = True, snapshots: bool = False) -> None:
+        self.memory = CountingMemory(limits.cells, cuts=cuts, snapshots=snapshots)
         self.scheduler = Scheduler(limits, self.memory)
+        self.admitted: list[Sequence] = []
+        self.overtaken: Counter[int] = Counter()
         self.steps: list[list[Chunk]] = []
 
     def step(self) -> list[Chunk]:
-        chunks, _ = self.scheduler.plan()
+        waiting = list(self.scheduler.waiting)
+        chunks, admitted = self.scheduler.plan()
+        self.admitted += admitted
+        self.check_overtaking(waiting)
         self.memory.decode(chunks)
-        self.scheduler.commit(chunks, {c.sequence.id: 9 for c in chunks if c.output})
+        self.scheduler.commit(chunks, {c.sequence.id: [9] for c in chunks if c.output})
         for chunk in chunks:
             if chunk.output and chunk.sequence.full:
                 self.scheduler.end(chunk.sequence)
         self.steps.append(chunks)
         return chunks
+
+    def check_overtaking(self, before: list[Sequence]) -> None:
+        still = set(map(id, self.scheduler.waiting))
+        for at, sequence in enumerate(before):
+            if id(sequence) in still:
+                self.overtaken[sequence.id] += sum(id(later) not in still for later in before[at + 1 :])
+                assert self.overtaken[sequence.id] <= OVERTAKES
 
     def run(self, most: int = 10_000) -> None:
         for _ in range(most):
@@ -68,17 +83,17 @@ def test_prefill_beside_streams_is_chunked() -> None:
     machine.scheduler.submit(sequence(0, 10, new=20))
     machine.step()
     machine.scheduler.submit(sequence(1, 400))
-    assert sum(c.length for c in machine.step() if c.sequence.id == 1) == PREFILL_BESIDE_DECODE
+    assert sum(c.length for c in machine.step() if c.sequence.id == 1) == FIRST_CHUNK
 
 
 def test_an_idle_conversation_is_continued_in_place() -> None:
     machine = Machine(ROOMY)
     machine.scheduler.submit(sequence(0, 50, first=7))
     machine.run()
-    told = machine.scheduler.residents[0].tokens
+    told = machine.scheduler.residents.by_slot[0].tokens
     machine.scheduler.submit(Sequence(1, "a", [*told, 1, 2, 3], 1000, 1))
     machine.run()
-    assert list(machine.scheduler.residents) == [0]
+    assert list(machine.scheduler.residents.by_slot) == [0]
     assert machine.steps[-1][0].start == len(told)
 
 
@@ -164,11 +179,102 @@ def test_whatever_comes_everyone_is_served_within_the_cells(seed: int) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.booleans())
-def test_first_come_first_admitted(lengths: list[int], cuts: bool) -> None:
-    machine = Machine(Limits(6, 128, 3, 32), cuts=cuts)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.booleans(), st.booleans())
+def test_nobody_is_overtaken_by_more_than_eight(lengths: list[int], cuts: bool, snapshots: bool) -> None:
+    machine = Machine(Limits(6, 128, 3, 32), cuts=cuts, snapshots=snapshots)
     for id_, length in enumerate(lengths):
-        machine.scheduler.submit(sequence(id_, length, limit=64))
+        machine.scheduler.submit(sequence(id_, length, limit=64, first=1 + id_ % 3))
     machine.run()
-    seen = dict.fromkeys(c.sequence.id for step in machine.steps for c in step)
-    assert list(seen) == sorted(seen)
+    assert {s.id for s in machine.admitted} == set(range(len(lengths)))
+
+
+def test_the_large_one_waits_for_at_most_eight_small_ones() -> None:
+    machine = Machine(Limits(16, 128, 4, 64))
+    machine.scheduler.submit(sequence(0, 20, new=90, limit=128))
+    machine.step()
+    machine.scheduler.submit(sequence(1, 100, new=4, limit=128))
+    for id_ in range(2, 30):
+        machine.scheduler.submit(sequence(id_, 4, new=2))
+    machine.run()
+    order = [s.id for s in machine.admitted]
+    assert order.index(1) == 9
+
+
+@pytest.mark.parametrize("cuts", [True, False])
+def test_a_prefix_that_comes_eight_times_at_once_is_evaluated_once(cuts: bool) -> None:
+    machine = Machine(Limits(16, 4096, 8, 512), cuts=cuts)
+    for id_ in range(8):
+        machine.scheduler.submit(Sequence(id_, "a", [*range(1, 1201), 5000 + id_, 1, 2], 4000, 3))
+    machine.run()
+    prefilled = sum(c.length for step in machine.steps for c in step if c.length > 1)
+    assert prefilled == 1203 + 7 * 3
+    assert all(s.n_cached == 1200 for s in machine.admitted[1:])
+
+
+def test_forty_conversations_on_a_small_pool_come_back_with_their_prompts_cached() -> None:
+    machine = Machine(Limits(32, 1600, 8, 64), snapshots=True)
+    told = {id_: [id_ + 1, *range(99)] for id_ in range(40)}
+    for turn in range(3):
+        for id_, tokens in told.items():
+            machine.scheduler.submit(asked := Sequence(100 * turn + id_, "a", [*tokens, 7, 8, 9], 1000, 5))
+            machine.run()
+            assert asked.n_cached >= 0.95 * asked.n_prompt or turn == 0
+            told[id_] = asked.tokens
+
+
+def test_where_it_came_from_is_told() -> None:
+    machine = Machine(Limits(2, 128, 1, 64), snapshots=True)
+    seen: list[str] = []
+    for owner, first in (("a", 1), ("a", 1), ("b", 1), ("a", 2), ("a", 3), ("a", 1)):
+        machine.scheduler.submit(asked := sequence(len(seen), 60, owner=owner, first=first, new=1))
+        machine.run()
+        seen.append(asked.reuse.value)
+    assert seen == ["miss_prefix", "hit_ram", "miss_owner", "miss_prefix", "miss_prefix", "hit_snapshot"]
+
+
+def test_a_lost_window_is_told() -> None:
+    machine = Machine(ROOMY, cuts=False)
+    for tokens in ([1, 2, 3, 4], [1, 2, 3, 5]):
+        machine.scheduler.submit(asked := Sequence(tokens[-1], "a", tokens, 100, 1))
+        machine.run()
+    assert asked.reuse.value == "miss_swa"
+
+
+def test_the_cache_grows_only_on_need_and_running_sequences_stay() -> None:
+    machine = Machine(Limits(8, 64, 4, 64, most_cells=256))
+    first = sequence(0, 30, new=100, limit=256)
+    machine.scheduler.submit(first)
+    machine.step()
+    machine.scheduler.submit(sequence(1, 100, new=4, limit=256))
+    machine.run()
+    assert machine.memory.cells == 256
+    assert first.n_evaluated == 30
+
+
+def test_a_preempted_sequence_comes_back_from_its_snapshot() -> None:
+    machine = Machine(Limits(8, 64, 4, 64), snapshots=True)
+    for id_ in range(3):
+        machine.scheduler.submit(sequence(id_, 10, new=40, limit=64))
+    machine.run()
+    assert machine.memory.saved
+    assert sum(s.n_evaluated for s in dict.fromkeys(machine.admitted)) <= 3 * 10 + len(machine.memory.saved)
+
+
+def test_ten_thousand_random_requests_and_cancels_leave_nothing_behind() -> None:
+    rng = random.Random(5)
+    machine = Machine(Limits(12, 400, 6, 64), snapshots=False)
+    alive: list[Sequence] = []
+    for id_ in range(10_000):
+        alive.append(sequence(id_, rng.randint(1, 80), new=rng.randint(1, 30), first=rng.randint(1, 5)))
+        machine.scheduler.submit(alive[-1])
+        if rng.random() < 0.7:
+            machine.scheduler.end(alive.pop(rng.randrange(len(alive))))
+        if machine.scheduler.busy:
+            machine.step()
+        alive = [s for s in alive if s.state is not State.DONE]
+    machine.run()
+    residents = machine.scheduler.residents
+    assert not [r for r in residents.by_slot.values() if r.busy]
+    while residents.evict():
+        pass
+    assert (machine.memory.used, residents.ledger.total) == (0, 0)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaError
 from hoshikage.api.http import Stream, encode, json_reply, until_disconnect, warning_headers
-from hoshikage.conversation import Delta, Finished, Started, TextDelta
+from hoshikage.conversation import Delta, Finished, Started, TextDelta, Usage
 from hoshikage.errors import HoshikageError
 
 Body = Callable[[str], dict[str, Any]]
@@ -52,7 +52,14 @@ def last(model: str, body: dict[str, Any], finished: Finished, started_ns: int) 
         "eval_duration": usage.eval_ns,
     }
     end = {"done": True, "done_reason": finished.reason, **context}
-    return {**head(model), **body, **end, **{name: value for name, value in metrics.items() if value}}
+    own = {"hoshikage": {"cache": cache(usage)}}
+    return {**head(model), **body, **end, **{name: value for name, value in metrics.items() if value}, **own}
+
+
+def cache(usage: Usage) -> dict[str, Any]:
+    """What of the prompt was not evaluated again. That another owner has asked the same is nobody's business."""
+    reason = "miss_prefix" if usage.reuse == "miss_owner" else usage.reuse
+    return {"cached": usage.cached_tokens, "evaluated": usage.evaluated_tokens, "reason": reason}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,13 @@ class Batch:
         self.length = self.struct.n_tokens = row + 1
         return row
 
-    def add_many(self, tokens: list[int], position: int, slot: int, *, output: bool) -> int:
-        """Tokens from `position` on; with `output`, the logits of the last are wanted. Returns the last one's row."""
+    def add_many(self, tokens: list[int], position: int, slot: int, *, outputs: int) -> int:
+        """Tokens from `position` on; the last `outputs` have their logits computed. Returns the first such row."""
         start, count = self.length, len(tokens)
         end = start + count
         self._tokens[start:end] = [*tokens]
         self._positions[start:end] = [*range(position, position + count)]
         self._slots[start:end] = [slot] * count
-        self._outputs[start:end] = [0] * count
-        self._outputs[end - 1] = output
+        self._outputs[start:end] = [*([0] * (count - outputs)), *([1] * outputs)]
         self.length = self.struct.n_tokens = end
-        return end - 1
+        return end - outputs

@@ -1,5 +1,7 @@
 """Context: the KV cache and the decode of one model. Knows positions and sequence ids."""
 
+import ctypes
+
 import llama_cpp.llama_cpp as C
 
 from hoshikage.engine.llama.batch import Batch
@@ -13,12 +15,14 @@ NO_SLOT = 1
 class Context:
     """The KV cache and the decode of one model. `slots` sequence ids share `cells` tokens of one unified cache.
 
-    It is the scheduler's `Memory`. Raises LoadFailed if the memory cannot be had.
+    `window` is that of its sliding-window layers in tokens, 0 if it has none. Raises LoadFailed if the memory cannot
+    be had.
     """
 
     def __init__(self, model: Model, *, cells: int, batch: int, slots: int, threads: int) -> None:
         params = C.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch = cells, batch, min(batch, 512)
+        rows = max(batch, slots)  # llama.cpp wants room for an output of each sequence
+        params.n_ctx, params.n_batch, params.n_ubatch = max(cells, rows), rows, min(rows, 512)
         params.n_seq_max, params.kv_unified = slots, True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
@@ -28,7 +32,7 @@ class Context:
         if not self.handle:
             raise LoadFailed(reason="; ".join(last_errors[:3]) or f"no memory for a context of {cells} tokens")
         self._memory = C.llama_get_memory(self.handle)
-        self._swa = model.window
+        self.window = model.window
         self._stateful = model.keeps_state
 
     def close(self) -> None:
@@ -49,24 +53,57 @@ class Context:
 
     def cut(self, slot: int, keep: int) -> int:
         """Keep the first `keep` tokens of a sequence; keeps none where that prefix would be wrong."""
-        kept = keep if self._holds(slot, keep) else 0
+        kept = keep if self.holds(slot, keep) else 0
         C.llama_memory_seq_rm(self._memory, slot, kept if kept else -1, -1)
         return kept
 
     def copy(self, source: int, slot: int, length: int) -> int:
         """Share the first `length` tokens of `source` with the empty `slot`."""
-        if not self._holds(source, length):
+        if not self.holds(source, length):
             return 0
         C.llama_memory_seq_cp(self._memory, source, slot, 0, length)
         return length
 
-    def _holds(self, slot: int, keep: int) -> bool:
+    def checkpoint(self, slot: int, scratch: int, position: int) -> None:
+        """Put the first `position` tokens of a sequence into the empty sequence `scratch`, to save them."""
+        C.llama_memory_seq_cp(self._memory, slot, scratch, 0, position)
+
+    def state_size(self, slot: int, *, partial: bool = False) -> int:
+        """Bytes of a sequence's state; `partial`: of its sliding-window layers only."""
+        return int(C.llama_state_seq_get_size_ext(self.handle, slot, _flags(partial)))
+
+    def save(self, slot: int, address: int, size: int, *, partial: bool = False) -> None:
+        """Write the state to `size` bytes of memory. Raises SequenceFailed if it did not fit."""
+        written = C.llama_state_seq_get_data_ext(self.handle, _pointer(address), size, slot, _flags(partial))
+        if written != size:
+            raise SequenceFailed(reason=f"the state has {written} bytes, {size} were expected")
+
+    def load(self, slot: int, address: int, size: int, *, partial: bool = False) -> bool:
+        """Replace a sequence by a saved state; False, and nothing in the sequence, if llama.cpp refuses it."""
+        done = size == C.llama_state_seq_set_data_ext(self.handle, _pointer(address), size, slot, _flags(partial))
+        if not done:
+            C.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return bool(done)
+
+    def trim(self, slot: int, keep: int) -> None:
+        """Drop the tokens from `keep` on, though the window of the rest may be gone; a checkpoint brings it back."""
+        C.llama_memory_seq_rm(self._memory, slot, keep, -1)
+
+    def holds(self, slot: int, keep: int) -> bool:
         """Whether the cache has all that the first `keep` tokens need.
 
         The return values of seq_rm and decode do not tell it for sliding windows and recurrent states.
         """
         if keep <= 0 or self._stateful:
             return keep > 0 and keep == C.llama_memory_seq_pos_max(self._memory, slot) + 1
-        if not self._swa:
+        if not self.window:
             return True
-        return bool(0 <= C.llama_memory_seq_pos_min(self._memory, slot) <= max(0, keep - self._swa))
+        return bool(0 <= C.llama_memory_seq_pos_min(self._memory, slot) <= max(0, keep - self.window))
+
+
+def _flags(partial: bool) -> int:
+    return int(C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY if partial else C.LLAMA_STATE_SEQ_FLAGS_NONE)
+
+
+def _pointer(address: int) -> object:
+    return ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8))

@@ -3,6 +3,7 @@
 import ctypes
 import logging
 
+import llama_cpp
 import llama_cpp.llama_cpp as C
 
 log = logging.getLogger("hoshikage.llama")
@@ -29,3 +30,8 @@ def start() -> None:
 def supports_gpu() -> bool:
     """Whether this build of llama.cpp can use a GPU."""
     return bool(C.llama_supports_gpu_offload())
+
+
+def build() -> str:
+    """What a saved state depends on beside the model."""
+    return f"llama-cpp-python {llama_cpp.__version__}, state {C.LLAMA_STATE_SEQ_VERSION}"

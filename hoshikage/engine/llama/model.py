@@ -8,6 +8,8 @@ import llama_cpp.llama_cpp as C
 from hoshikage.engine.llama.library import last_errors
 from hoshikage.errors import LoadFailed, SequenceFailed
 
+KV_VALUE_BYTES = 2
+
 
 class Model:
     """The weights and the vocabulary of one GGUF file. Raises LoadFailed with llama.cpp's own words."""
@@ -45,6 +47,19 @@ class Model:
     def keeps_state(self) -> bool:
         """Whether it has recurrent layers, whose state cannot be cut back to a shorter prefix."""
         return bool(C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle))
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of KV cache a token, at 16 bits a value; an upper bound where layers differ."""
+        heads, width = C.llama_model_n_head_kv(self.handle), C.llama_model_n_embd(self.handle)
+        arch, each = self._meta("general.architecture"), width // max(1, C.llama_model_n_head(self.handle))
+        lengths = [int(self._meta(f"{arch}.attention.{kind}_length") or each) for kind in ("key", "value")]
+        return int(C.llama_model_n_layer(self.handle) * heads * sum(lengths) * KV_VALUE_BYTES)
+
+    def _meta(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        size = C.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
     @property
     def window(self) -> int:

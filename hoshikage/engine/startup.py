@@ -1,0 +1,73 @@
+"""From the command that loads a model to the loop that serves it: window, cache, snapshots. Reads no socket."""
+
+from pathlib import Path
+
+from hoshikage.engine import wire
+from hoshikage.engine.cache import Cache
+from hoshikage.engine.draft import Drafter
+from hoshikage.engine.fingerprint import fingerprint
+from hoshikage.engine.llama import library
+from hoshikage.engine.llama.context import Context
+from hoshikage.engine.llama.model import Model
+from hoshikage.engine.loop import Loop
+from hoshikage.engine.memory import free_bytes
+from hoshikage.engine.prefix import Reuse
+from hoshikage.engine.residents import Limits
+from hoshikage.engine.scheduler import Scheduler
+from hoshikage.engine.shelf import Place, Shelf
+from hoshikage.engine.threads import physical_cores
+
+SEQUENCES = 256
+"""Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
+FIRST_CELLS = 8192
+"""Tokens that the cache has room for at the start."""
+KV_SHARE = 4
+"""A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
+KV_TYPE = "f16"
+NS_PER_MS = 1_000_000
+
+
+def loop(model: Model, load: wire.Load) -> Loop:
+    """A loop with an empty cache. Raises LoadFailed."""
+    slots = load.num_parallel if model.keeps_state else SEQUENCES - 1
+    most = most_cells(model, load)
+    window = min(most, model.trained)
+    batch, threads = min(load.n_batch, window), load.n_threads or physical_cores()
+
+    def make(cells: int) -> Context:
+        return Context(model, cells=cells, batch=batch, slots=slots + 1, threads=threads)
+
+    cache = Cache(make, min(most, FIRST_CELLS), slots, shelf(model, load))
+    limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most)
+    scheduler = Scheduler(limits, cache, budget_ns=load.step_ms * NS_PER_MS)
+    drafter = Drafter() if load.speculation and not model.keeps_state else None
+    return Loop(model, cache, scheduler, window, drafter)
+
+
+def most_cells(model: Model, load: wire.Load) -> int:
+    """Tokens that the cache may hold: N_CTX, else as many as can be of use, within the memory."""
+    room = (load.kv_bytes or free_bytes() // KV_SHARE) // max(1, model.kv_bytes)
+    if load.n_ctx:
+        return min(load.n_ctx, room) if load.kv_bytes else load.n_ctx
+    return max(1, min(room, load.num_parallel * model.trained))
+
+
+def shelf(model: Model, load: wire.Load) -> Shelf | None:
+    """The model's snapshots; None where there is no place for them."""
+    places = [Place(Path(p.folder), p.budget, Reuse.HIT_SNAPSHOT if p.ram else Reuse.HIT_DISK) for p in load.places]
+    if not places:
+        return None
+    window = 0 if model.keeps_state else model.window or None
+    return Shelf(places, fingerprint(Path(load.path), library.build(), KV_TYPE), window)
+
+
+def ready(model: Model, made: Loop) -> wire.Ready:
+    return wire.Ready(
+        window=made.window,
+        allocated=made.cache.context.cells,
+        trained=model.trained,
+        size=model.size,
+        size_vram=0,
+        bos=model.bos,
+        eos=model.eos,
+    )
