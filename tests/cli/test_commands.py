@@ -166,10 +166,10 @@ def alive(pid: int) -> bool:
 
 
 def test_variables_without_effect_are_said_once(home: Path) -> None:
-    with serve(home, None, RAMDISK_SIZE="4", OLLAMA_FLASH_ATTENTION="1") as program:
+    with serve(home, None, GREAT_TIMEOUT="4", OLLAMA_FLASH_ATTENTION="1") as program:
         assert program.process.stdout
         said = [program.process.stdout.readline() for _ in range(2)]
-    assert said[1].endswith("効果のない変数: RAMDISK_SIZE, OLLAMA_FLASH_ATTENTION\n")
+    assert said[1].endswith("効果のない変数: GREAT_TIMEOUT, OLLAMA_FLASH_ATTENTION\n")
 
 
 def test_a_gpu_that_the_build_cannot_use_is_said_by_doctor_and_at_the_start(home: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import ctypes
 
-import llama_cpp.llama_cpp as C
+from hoshikage.engine.llama.binding import C
 
 
 class Batch:

@@ -1,7 +1,6 @@
 """Chain: an owned chain of llama.cpp's samplers, and the links it is made of."""
 
-import llama_cpp.llama_cpp as C
-
+from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.context import Context
 
 

@@ -2,9 +2,8 @@
 
 import ctypes
 
-import llama_cpp.llama_cpp as C
-
 from hoshikage.engine.llama.batch import Batch
+from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.library import last_errors
 from hoshikage.engine.llama.model import Model
 from hoshikage.errors import LoadFailed, SequenceFailed

@@ -2,9 +2,9 @@
 
 import ctypes
 import logging
+from importlib.metadata import version
 
-import llama_cpp
-import llama_cpp.llama_cpp as C
+from hoshikage.engine.llama.binding import C
 
 log = logging.getLogger("hoshikage.llama")
 
@@ -34,4 +34,4 @@ def supports_gpu() -> bool:
 
 def build() -> str:
     """What a saved state depends on beside the model."""
-    return f"llama-cpp-python {llama_cpp.__version__}, state {C.LLAMA_STATE_SEQ_VERSION}"
+    return f"llama-cpp-python {version('llama-cpp-python')}, state {C.LLAMA_STATE_SEQ_VERSION}"

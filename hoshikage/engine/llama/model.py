@@ -3,8 +3,7 @@
 import ctypes
 from pathlib import Path
 
-import llama_cpp.llama_cpp as C
-
+from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.library import last_errors
 from hoshikage.errors import LoadFailed, SequenceFailed
 
