@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from hoshikage.ramdisk import Ramdisk
 from hoshikage.settings import Settings
 
 SETTLE_SECONDS = 600
+
+log = logging.getLogger("hoshikage.services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         load_timeout_seconds=timeout if timeout > 0 and not math.isinf(timeout) else None,
     )
     pool, registry, found = Pool(policy), registry_of(settings), ramdisk.find(settings.ramdisk_path, settings.home)
+    log.info("RAM disk: %s", found.reason)
     settling = asyncio.create_task(settle_digests(registry))
     try:
         yield Services(settings, Backend(registry, pool, settings, snapshots.places(settings, found)), found)

@@ -30,3 +30,8 @@ def server(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     home = tmp_path_factory.mktemp("home")
     with serve(home, starter) as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def gemma() -> Path:
+    return cache_folder() / "gemma-3-270m-q4_k_m.gguf"

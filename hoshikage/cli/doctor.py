@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from hoshikage.cli.running import find_server
 from hoshikage.engine.build import gpu_present, installed_build
 from hoshikage.errors import HoshikageError
+from hoshikage.ramdisk import find
 from hoshikage.settings import Settings
 
 NAME = "doctor"
@@ -23,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(_args: argparse.Namespace, settings: Settings) -> int:
-    found = [*installation(), *gpu(), *models(settings), *server()]
+    found = [*installation(), *gpu(), *memory(settings), *models(settings), *server()]
     for mark, what in found:
         print(f"{mark} {what}")
     return 1 if any(mark == "❌" for mark, _ in found) else 0
@@ -44,6 +45,11 @@ def gpu() -> Iterator[Finding]:
         yield "⚠️", f"GPU {name}, but llama.cpp was built without GPU support: run `BACKEND=cuda make engine`"
     else:
         yield "✅", f"GPU {name or 'none'}; llama.cpp backend {backend}"
+
+
+def memory(settings: Settings) -> Iterator[Finding]:
+    found = find(settings.ramdisk_path, settings.home)
+    yield ("✅" if found.folder else "⚠️"), f"RAM disk: {found.reason}"
 
 
 def models(settings: Settings) -> Iterator[Finding]:

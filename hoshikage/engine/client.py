@@ -16,7 +16,9 @@ from hoshikage.engine import wire
 from hoshikage.errors import ContextOverflow, EngineCrashed, EngineError, LoadFailed, SequenceFailed
 
 CLOSE_SECONDS = 5.0
-"""How long a worker may take to end by itself before it is killed."""
+"""How long the end of a process may lag behind the end of its connection."""
+SAVE_SECONDS = 60.0
+"""How long a worker may take to finish its step, save its conversations and end, before it is killed."""
 
 SPIN_COUNT = "1000"
 """How often an OpenMP thread looks again before it sleeps. GNU's default of 300,000 and more makes every step of two
@@ -140,7 +142,7 @@ class Engine:
 
     async def close(self) -> None:
         """End the worker: all its memory goes back to the system."""
-        await _end(self._process, self._link, patience=CLOSE_SECONDS)
+        await _end(self._process, self._link, patience=SAVE_SECONDS)
 
     async def _checked(self, event: wire.Event | None) -> wire.Event:
         if event is None:

@@ -13,12 +13,14 @@ from hoshikage.models.pool import Loaded
 
 
 async def status(request: Request) -> Response:
-    pool = services(request).pool
+    opened = services(request)
+    pool, disk = opened.pool, opened.ramdisk
     models = []
     for loaded in pool.loaded():
         with suppress(EngineCrashed):
             models.append(await counters(loaded))
-    found = {"status": "ok", "version": version("hoshikage"), "models": models}
+    ramdisk = {"folder": str(disk.folder) if disk.folder else None, "reason": disk.reason}
+    found = {"status": "ok", "version": version("hoshikage"), "models": models, "ramdisk": ramdisk}
     return json_reply(found, media_type="application/json")
 
 
