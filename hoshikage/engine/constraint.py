@@ -39,10 +39,11 @@ class Job(NamedTuple):
 class Compiler:
     """Owns the compiled constraints. `prepare` is called once, by the compiling thread, for what compiles them."""
 
-    def __init__(self, prepare: Callable[[], Compile]) -> None:
+    def __init__(self, prepare: Callable[[], Compile], *, seconds: float = SECONDS) -> None:
         self.compiled = 0
         """Since the start."""
         self._prepare = prepare
+        self._seconds = seconds
         self._kept: OrderedDict[Key, Matcher] = OrderedDict()
         self._queue: SimpleQueue[Job] = SimpleQueue()
         self._pending: set[int] = set()
@@ -103,10 +104,10 @@ class Compiler:
             return constraint.refusal("others that take too long are still being compiled; try again later")
         results: list[Result] = []
         thread = with_stack(lambda: results.append(compile_(constraint)))
-        thread.join(SECONDS)
+        thread.join(self._seconds)
         if thread.is_alive():
             self._stuck.append(thread)
-            return constraint.refusal(f"it takes over {SECONDS:g} seconds to compile; make it simpler")
+            return constraint.refusal(f"it takes over {self._seconds:g} seconds to compile; make it simpler")
         self.compiled += 1
         return self._keep(constraint, results[0])
 
