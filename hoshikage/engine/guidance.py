@@ -160,6 +160,7 @@ class Matcher:
     def __init__(self, handle: int, vocabulary: Vocabulary) -> None:
         self._handle: int | None = handle
         self._vocabulary = vocabulary
+        self.n_vocab = vocabulary.size
         self._mask = np.zeros((vocabulary.size + 31) // 32, np.int32)
         self.complete = False
         """Whether the text can only end here."""
@@ -180,16 +181,17 @@ class Matcher:
         twin.complete, twin.warnings = self.complete, self.warnings
         return twin
 
-    def forbidden(self) -> NDArray[np.bool_]:
-        """One flag a token: whether the text cannot go on with it. Raises SequenceFailed."""
+    def mask(self) -> NDArray[np.int32]:
+        """One bit a token, lowest first: whether the text may go on with it. Overwritten by the next mask().
+
+        Raises SequenceFailed.
+        """
         if QUICK.llg_matcher_compute_mask_into(self._handle, self._mask.ctypes.data, self._mask.nbytes):
             raise SequenceFailed(reason=f"the constraint cannot go on: {self.error()}")
-        allowed = np.unpackbits(self._mask.view(np.uint8), count=self._vocabulary.size, bitorder="little")
-        forbidden: NDArray[np.bool_] = allowed == 0
-        return forbidden
+        return self._mask
 
     def accept(self, token: int) -> None:
-        """Go on with a token that was not forbidden. Raises SequenceFailed."""
+        """Go on with a token that the mask allows. Raises SequenceFailed."""
         if token in self._vocabulary.ends:
             return
         if QUICK.llg_matcher_consume_token(self._handle, token):

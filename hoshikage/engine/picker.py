@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from hoshikage.engine.llama.chain import Chain
 from hoshikage.engine.llama.context import Context
-from hoshikage.engine.llama.logits import forbid
+from hoshikage.engine.llama.logits import allow_only
 from hoshikage.errors import SequenceFailed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Picker:
             return 0
 
     def _constrained(self, matcher: "Matcher", context: Context, row: int) -> int:
-        forbid(context, row, matcher.forbidden())
+        allow_only(context, row, matcher.mask(), matcher.n_vocab)
         token = self._chain.sample(context, row)
         matcher.accept(token)
         return token

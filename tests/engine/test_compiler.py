@@ -4,6 +4,7 @@ import ctypes
 import threading
 from queue import SimpleQueue
 
+import numpy as np
 import pytest
 
 from hoshikage.constraints import Constraint
@@ -36,7 +37,8 @@ def matcher(constraint: Constraint, vocabulary: Vocabulary) -> Matcher:
 
 
 def allowed(matcher: Matcher) -> list[bytes]:
-    return [text for text, forbidden in zip(TEXTS, matcher.forbidden(), strict=True) if not forbidden]
+    bits = np.unpackbits(matcher.mask().view(np.uint8), count=len(TEXTS), bitorder="little")
+    return [text for text, bit in zip(TEXTS, bits, strict=True) if bit]
 
 
 def spell(matcher: Matcher, text: bytes) -> None:

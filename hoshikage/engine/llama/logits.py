@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 from hoshikage.engine.llama.context import Context
 
 
-def forbid(context: Context, row: int, forbidden: NDArray[np.bool_]) -> None:
-    """Give the tokens where `forbidden` (one flag a token) the logit of minus infinity, in place."""
+def allow_only(context: Context, row: int, mask: NDArray[np.int32], n_vocab: int) -> None:
+    """Give tokens whose bit in `mask` is 0 the logit of minus infinity, in place."""
     first = C.llama_get_logits_ith(context.handle, row)
-    row_type = ctypes.c_float * len(forbidden)
-    logits = np.ctypeslib.as_array(row_type.from_address(ctypes.addressof(first.contents)))
-    np.copyto(logits, -np.inf, where=forbidden)
+    keep_only(np.ctypeslib.as_array((ctypes.c_float * n_vocab).from_address(ctypes.addressof(first.contents))), mask)
+
+
+def keep_only(logits: NDArray[np.float32], mask: NDArray[np.int32]) -> None:
+    """The bits of `mask` stand for the tokens from 0 on, lowest first."""
+    allowed = np.unpackbits(mask.view(np.uint8), count=len(logits), bitorder="little")
+    np.copyto(logits, -np.inf, where=allowed == 0)
