@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 from hoshikage.engine.llama.chain import Chain
 from hoshikage.engine.llama.context import Context
-from hoshikage.engine.llama.logits import allow_only
 from hoshikage.errors import SequenceFailed
 
 if TYPE_CHECKING:
-    from hoshikage.engine.guidance import Matcher  # its package takes 0.1 s, and few requests need it
+    from hoshikage.engine.guidance import Matcher  # this and numpy take 0.1 s each, and few workers need them
 
 
 class Picker:
@@ -40,6 +39,8 @@ class Picker:
             return 0
 
     def _constrained(self, matcher: "Matcher", context: Context, row: int) -> int:
+        from hoshikage.engine.llama.logits import allow_only  # found in sys.modules from the second time on
+
         allow_only(context, row, matcher.mask(), matcher.n_vocab)
         token = self._chain.sample(context, row)
         matcher.accept(token)

@@ -2,10 +2,10 @@
 
 import ctypes
 
-from hoshikage.engine.llama.binding import C
 import numpy as np
 from numpy.typing import NDArray
 
+from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.context import Context
 
 

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from hoshikage.engine.llama.binding import C
-
 from hoshikage.engine.llama.model import Model
 
 NO_TEXT = C.LLAMA_TOKEN_ATTR_CONTROL | C.LLAMA_TOKEN_ATTR_UNKNOWN | C.LLAMA_TOKEN_ATTR_UNUSED
