@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from hoshikage.constraints import Constraint
+
 Reason = Literal["stop", "length"]
 Options = Mapping[str, object]
 """Given options by Ollama's names: those of SamplingOptions, and num_predict, num_ctx and stop."""
@@ -28,6 +30,7 @@ class Request(Struct, frozen=True, kw_only=True):
     options: Options = field(default_factory=dict)
     defaults: Options = field(default_factory=dict)
     keep_alive: float | None = None
+    constraint: Constraint | None = None
 
 
 class ChatRequest(Request, frozen=True, kw_only=True):
@@ -48,12 +51,13 @@ class CompletionRequest(Request, frozen=True, kw_only=True):
 class Started(Struct, frozen=True, kw_only=True):
     """The prompt fits and is being evaluated: whatever could be wrong with the request was not.
 
-    `limit` is the most tokens that prompt and answer may have together.
+    `limit` is the most tokens that prompt and answer may have together; `warnings` name what was not done as asked.
     """
 
     prompt_tokens: int
     cached_tokens: int
     limit: int
+    warnings: tuple[str, ...] = ()
 
 
 class TextDelta(Struct, frozen=True):

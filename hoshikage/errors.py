@@ -4,6 +4,7 @@ HoshikageError
 ├── SettingsError            a variable has a value that cannot be used
 ├── RequestError             what was asked cannot be done as asked
 │   ├── ContextOverflow      the prompt is longer than the window
+│   ├── ConstraintRefused    a schema or grammar for the answer cannot be used
 │   └── Unsupported          this model cannot do that
 ├── ModelError               about a model's name or file
 │   ├── ModelNotFound        no such name is registered
@@ -58,6 +59,12 @@ class ContextOverflow(RequestError):
     code = "context_length_exceeded"
     en = "the prompt has {tokens} tokens, more than the context length of {limit} tokens; shorten it or raise num_ctx"
     ja = "プロンプト（{tokens} トークン）がコンテキスト長 {limit} を超えています。短くするか num_ctx を上げてください。"
+
+
+class ConstraintRefused(RequestError):
+    code = "invalid_constraint"
+    en = "{field} cannot be used: {reason}"
+    ja = "{field} は使えません: {reason}"
 
 
 class Unsupported(RequestError):

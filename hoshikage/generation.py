@@ -59,6 +59,8 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
 
     Raises ModelError, RequestError or EngineError, before Started where that can be known.
     """
+    if request.constraint is not None:
+        request.constraint.check()
     options = {**request.defaults, **entry.parameters, **request.options}
     sampling = merged(options)
     ceiling, most = whole(options, "num_ctx", 0, least=0), whole(options, "num_predict", -1, least=-INT32_MAX)
@@ -73,6 +75,7 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
             stop=stops(entry, options),
             context=prompt.context,
             return_tokens=prompt.return_tokens,
+            constraint=request.constraint,
         )
         async with aclosing(lease.engine.generate(command)) as events:
             async for event in events:
@@ -103,7 +106,12 @@ def _delta(event: wire.Event, lease: Lease) -> Delta:
     if isinstance(event, wire.Text):
         return TextDelta(event.text)
     if isinstance(event, wire.Started):
-        return Started(prompt_tokens=event.prompt_tokens, cached_tokens=event.cached, limit=event.limit)
+        return Started(
+            prompt_tokens=event.prompt_tokens,
+            cached_tokens=event.cached,
+            limit=event.limit,
+            warnings=event.warnings,
+        )
     assert isinstance(event, wire.Done)  # noqa: S101  what else the client lets through is ours
     return _finished(event, lease.load_ns)
 

@@ -8,7 +8,17 @@ import httpx
 
 from tests.program import Program
 
-HEAVY = {"llama_cpp", "numpy", "chromadb", "torch", "sentence_transformers", "sklearn", "fugashi", "huggingface_hub"}
+HEAVY = {
+    "llama_cpp",
+    "llguidance",
+    "numpy",
+    "chromadb",
+    "torch",
+    "sentence_transformers",
+    "sklearn",
+    "fugashi",
+    "huggingface_hub",
+}
 PROGRAM = """
 import sys
 import hoshikage.cli.main, hoshikage.api.app, hoshikage.services, hoshikage.models.pull

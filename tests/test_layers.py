@@ -11,6 +11,7 @@ ROOMS = (
     "parsing",
     "settings",
     "sampling",
+    "constraints",
     "conversation",
     "ramdisk",
     "engine",
@@ -26,6 +27,7 @@ ROOMS = (
 )
 OWNERS: dict[str, tuple[str, ...]] = {
     "llama_cpp": ("engine/llama/",),
+    "llguidance": ("engine/guidance.py",),
     "starlette": ("api/",),
     "hypercorn": ("cli/serve.py",),
     "jinja2": ("templates/render.py",),

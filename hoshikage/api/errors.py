@@ -70,6 +70,8 @@ def openai_body(error: errors.HoshikageError) -> OpenAIError:
     status = status_of(error)
     kind = OPENAI_TYPES.get(status, "server_error")
     param = "model" if isinstance(error, errors.ModelNotFound) else None
+    if isinstance(error, errors.ConstraintRefused):
+        param = str(error.data["field"])
     code = error.code if status in {400, 404} else ("overloaded" if status == 503 else None)
     return OpenAIError(OpenAIDetail(str(error), kind, param, code))
 

@@ -1,6 +1,7 @@
 """What every route needs of HTTP: the body, JSON, streams that end when the client leaves. Knows no dialect."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hoshikage.conversation import Delta, Started
-from hoshikage.errors import HoshikageError
+from hoshikage.errors import ConstraintRefused, HoshikageError
 from hoshikage.services import Services
 
 log = logging.getLogger("hoshikage.api")
@@ -48,6 +49,14 @@ def encode(value: object) -> bytes:
     return data
 
 
+def schema_text(schema: object, field: str) -> str:
+    """A decoded JSON schema as text again. Raises ConstraintRefused where it is too deep to be written."""
+    try:
+        return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError as error:
+        raise ConstraintRefused(field=field, reason="it is nested too deep; use $defs and $ref") from error
+
+
 def json_reply(
     value: object,
     status: int = 200,
@@ -60,8 +69,10 @@ def json_reply(
 def warning_headers(warnings: Iterable[str], num_ctx: object, started: Delta) -> dict[str, str]:
     """What was not done as it was asked for, said in one header."""
     said = list(warnings)
-    if isinstance(started, Started) and isinstance(num_ctx, int) and num_ctx > started.limit:
-        said.append(f"num_ctx-capped={started.limit}")
+    if isinstance(started, Started):
+        said += started.warnings
+        if isinstance(num_ctx, int) and num_ctx > started.limit:
+            said.append(f"num_ctx-capped={started.limit}")
     return {"x-hoshikage-warning": ", ".join(said)} if said else {}
 
 

@@ -13,7 +13,15 @@ import sys
 from collections.abc import AsyncGenerator
 
 from hoshikage.engine import wire
-from hoshikage.errors import ContextOverflow, EngineCrashed, EngineError, LoadFailed, SequenceFailed
+from hoshikage.errors import (
+    ConstraintRefused,
+    ContextOverflow,
+    EngineCrashed,
+    EngineError,
+    LoadFailed,
+    RequestError,
+    SequenceFailed,
+)
 
 CLOSE_SECONDS = 5.0
 """How long the end of a process may lag behind the end of its connection."""
@@ -111,7 +119,7 @@ class Engine:
     async def generate(self, command: wire.Generate) -> AsyncGenerator[wire.Event, None]:
         """The events of one request: Started, Text…, Done. Give the command id 0; wrap in `aclosing`.
 
-        Leaving early cancels it. Raises ContextOverflow, SequenceFailed or EngineCrashed.
+        Leaving early cancels it. Raises ContextOverflow, ConstraintRefused, SequenceFailed or EngineCrashed.
         """
         id_ = next(self._ids)
         inbox = self._link.open(id_)
@@ -157,9 +165,11 @@ def _with_id(command: wire.Generate, id_: int) -> wire.Generate:
     return wire.Generate(**{**fields, "id": id_})
 
 
-def _refusal(event: wire.Refused) -> ContextOverflow | EngineError:
+def _refusal(event: wire.Refused) -> RequestError | EngineError:
     if event.limit:
         return ContextOverflow(tokens=event.tokens, limit=event.limit)
+    if event.field:
+        return ConstraintRefused(field=event.field, reason=event.reason)
     return SequenceFailed(reason=event.reason)
 
 

@@ -5,6 +5,7 @@ It runs in the worker's main thread and touches no socket.
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hoshikage.engine import sampler
 from hoshikage.engine.cache import Cache
@@ -19,15 +20,19 @@ from hoshikage.engine.speaker import End, Item, Token, Voice
 from hoshikage.engine.wire import Cancel, Counters, Generate, Refused, Started, Statistics
 from hoshikage.errors import SequenceFailed
 
+if TYPE_CHECKING:
+    from hoshikage.engine.guidance import Matcher
+
 now = time.perf_counter_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command to generate, with its tokens."""
+    """A command to generate, with its tokens and the matcher of its constraint."""
 
     command: Generate
     tokens: list[int]
+    matcher: "Matcher | None" = None
 
 
 @dataclass(slots=True, eq=False)
@@ -126,16 +131,23 @@ class Loop:
         voice = Voice(command.id, TextOutput(command.stop), len(tokens), command.return_tokens, submitted_at=now())
         chain = sampler.chain(command.sampling, self.model)
         chain.accept(sampler.penalised(tokens, command.sampling))
-        self._active[command.id] = Running(sequence, voice, Picker(chain))
+        self._active[command.id] = Running(sequence, voice, Picker(chain, request.matcher))
         self.scheduler.submit(sequence)
         if self.drafter and command.sampling.seed < 0:
             self.drafter.open(command.id)
         return []
 
     def _started(self, sequence: Sequence) -> Item:
-        voice = self._active[sequence.id].voice
+        running = self._active[sequence.id]
+        voice = running.voice
         voice.n_cached, voice.reuse, voice.started_at = sequence.n_cached, sequence.reuse.value, now()
-        return Started(id=sequence.id, prompt_tokens=sequence.n_prompt, cached=sequence.n_cached, limit=sequence.limit)
+        return Started(
+            id=sequence.id,
+            prompt_tokens=sequence.n_prompt,
+            cached=sequence.n_cached,
+            limit=sequence.limit,
+            warnings=running.picker.warnings,
+        )
 
     def _fill(self, chunks: list[Chunk]) -> list[tuple[Chunk, int]]:
         """Put the chunks into the batch. Returns those to be sampled, with their first row."""
@@ -176,7 +188,7 @@ class Loop:
         picker, context = self._active[chunk.sequence.id].picker, self.cache.context
         drawn = [picker.pick(context, row)]
         for guess in chunk.draft:
-            if drawn[-1] != guess or self.model.ends(guess):
+            if drawn[-1] != guess or self.model.ends(guess) or picker.failure:
                 break
             row += 1
             drawn.append(picker.pick(context, row))
@@ -188,13 +200,14 @@ class Loop:
             voice.n_drafted += len(chunk.draft)
             voice.n_accepted += len(tokens) - 1
             self.drafter.count(len(chunk.draft), len(tokens) - 1)
-        ended = self.model.ends(tokens[-1])
+        ended = self.model.ends(tokens[-1]) or bool(running.picker.failure)
         if ended:
             sequence.tokens.pop()
             tokens = tokens[:-1]
         said: list[Item] = [Token(voice, token, self._step_ended_at) for token in tokens]
-        if ended or sequence.full:
-            said += self._finish(running, "stop" if ended else "length")
+        complete = ended or running.picker.complete
+        if complete or sequence.full:
+            said += self._finish(running, "stop" if complete else "length")
         return said
 
     def _finish(self, running: Running, reason: str) -> list[Item]:
@@ -206,6 +219,8 @@ class Loop:
         running.picker.close()
         if not self.busy:
             self._step_ended_at = 0
+        if running.picker.failure:
+            return [Refused(id=sequence.id, reason=running.picker.failure)]
         voice.n_evaluated = sequence.n_evaluated
         return [End(voice, reason, tuple(sequence.tokens) if voice.return_tokens else ())]
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from hoshikage.constraints import Constraint
 from hoshikage.sampling import SamplingOptions
 
 HEADER_BYTES = 4
@@ -56,6 +57,7 @@ class Generate(Struct, tag="generate", frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     context: tuple[int, ...] = ()
     return_tokens: bool = False
+    constraint: Constraint | None = None
 
 
 class Cancel(Struct, tag="cancel", frozen=True):
@@ -91,12 +93,16 @@ class LoadRefused(Struct, tag="load_refused", frozen=True):
 
 
 class Started(Struct, tag="started", frozen=True, kw_only=True):
-    """A sequence was admitted: `cached` of its `prompt_tokens` are in the KV cache already; `limit` is its ceiling."""
+    """A sequence was admitted: `cached` of its `prompt_tokens` are in the KV cache already; `limit` is its ceiling.
+
+    `warnings` name what was not done as it was asked for.
+    """
 
     id: int
     prompt_tokens: int
     cached: int
     limit: int
+    warnings: tuple[str, ...] = ()
 
 
 class Text(Struct, tag="text", frozen=True):
@@ -126,12 +132,16 @@ class Done(Struct, tag="done", frozen=True, kw_only=True):
 
 
 class Refused(Struct, tag="refused", frozen=True, kw_only=True):
-    """A sequence ended by an error; `tokens` and `limit` are set when the prompt is too long."""
+    """A sequence ended by an error; `tokens` and `limit` are set when the prompt is too long.
+
+    `field` is set when its constraint cannot be used: what the request calls it.
+    """
 
     id: int
     reason: str
     tokens: int = 0
     limit: int = 0
+    field: str = ""
 
 
 class Counters(Struct, tag="counters", frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from hoshikage.engine import startup, wire
+from hoshikage.engine.constrained import Constraints, Inbox
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.loop import Loop, Request
@@ -29,8 +30,6 @@ SWITCH_SECONDS = 0.0005
 
 log = logging.getLogger("hoshikage.worker")
 READ_BYTES = 1 << 18
-
-Inbox = SimpleQueue[Request | wire.Cancel | wire.Statistics | None]
 
 
 def main() -> None:
@@ -78,17 +77,19 @@ def listen(
     link: socket.socket, frames: "wire.Frames[wire.Command]", model: Model, inbox: Inbox, speaker: Speaker
 ) -> None:
     """The reader thread: tokenizing a long prompt here does not hold up the steps."""
+    constraints = Constraints(model, inbox, speaker)
     for command in read(link, frames):
         if isinstance(command, wire.Generate):
-            admit(command, model, inbox, speaker)
+            admit(command, model, constraints, speaker)
         elif not isinstance(command, wire.Load):
+            constraints.forget(command.id)
             inbox.put(command)
     inbox.put(None)
 
 
-def admit(command: wire.Generate, model: Model, inbox: Inbox, speaker: Speaker) -> None:
+def admit(command: wire.Generate, model: Model, constraints: Constraints, speaker: Speaker) -> None:
     try:
-        inbox.put(Request(command, tokens_of(command, model)))
+        constraints.admit(Request(command, tokens_of(command, model)))
     except SequenceFailed as error:
         speaker.say([wire.Refused(id=command.id, reason=str(error.data["reason"]))])
 

@@ -53,13 +53,13 @@ def decode(body: bytes, shape: type[T]) -> T:
 def _parsed(text: str, start: int) -> Any:
     try:
         value, _end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text, start)
+        return _scrubbed(value) if "\\ud" in text or "\\uD" in text else value
     except json.JSONDecodeError as error:
         raise OllamaFault(400, _syntax(text, error)) from error
     except RecursionError as error:
         raise OllamaFault(400, "exceeded max depth") from error
     except ValueError as error:
         raise OllamaFault(400, f"json: {error}") from error
-    return _scrubbed(value) if "\\ud" in text or "\\uD" in text else value
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.ollama.decode import GoMap
+from hoshikage.api.ollama.format import constraint_of
 from hoshikage.api.ollama.options import options_of
 from hoshikage.conversation import ChatRequest as Chat
 from hoshikage.conversation import CompletionRequest as Completion
@@ -65,8 +66,6 @@ def check(request: Base) -> None:
         raise OllamaFault(400, f'invalid think value: "{request.think}" (must be {accepted})')
     if request.logprobs:
         raise OllamaFault(400, "logprobs are not available in this version of hoshikage")
-    if request.format not in {None, ""} if not isinstance(request.format, dict | list) else True:
-        raise OllamaFault(400, "format (structured output) is not available in this version of hoshikage")
 
 
 def keep_alive(request: Base) -> float | None:
@@ -87,6 +86,7 @@ def to_chat(request: ChatRequest, owner: str) -> Chat:
         owner=owner,
         options=options_of(request.options),
         keep_alive=keep_alive(request),
+        constraint=constraint_of(request.format),
         messages=tuple(Turn(role=message.role.lower(), content=message.content) for message in request.messages),
     )
 
@@ -97,6 +97,7 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         owner=owner,
         options=options_of(request.options),
         keep_alive=keep_alive(request),
+        constraint=constraint_of(request.format),
         prompt=request.prompt,
         system=request.system or None,
         raw=request.raw,

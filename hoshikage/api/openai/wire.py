@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from hoshikage.api.errors import OpenAIFault
+from hoshikage.api.openai.response_format import constraint_of
 from hoshikage.conversation import ChatRequest as Chat
 from hoshikage.conversation import Message as Turn
 from hoshikage.durations import keep_alive_seconds
@@ -58,7 +59,7 @@ class ChatRequest(Struct, kw_only=True):
     tools: list[Any] | None = None
     tool_choice: Any = None
     functions: Any = None
-    response_format: dict[str, Any] | None = None
+    response_format: Any = None
     logprobs: bool | None = None
     logit_bias: dict[str, Any] | None = None
     audio: Any = None
@@ -102,6 +103,7 @@ def to_ask(request: ChatRequest, owner: str) -> Ask:
         options=options_of(request),
         defaults=DEFAULTS,
         keep_alive=keep_alive(request),
+        constraint=constraint_of(request.response_format),
         messages=tuple(turn(message, at) for at, message in enumerate(request.messages)),
     )
     usage = bool(request.stream_options and request.stream_options.include_usage)
@@ -115,7 +117,6 @@ def refuse(request: ChatRequest) -> None:
         "n": request.n not in {None, 1},
         "logprobs": bool(request.logprobs),
         "logit_bias": bool(request.logit_bias),
-        "response_format": (request.response_format or {}).get("type", "text") != "text",
         "tool_choice": request.tool_choice not in {None, "none", "auto"} if _plain(request.tool_choice) else True,
         "functions": bool(request.functions),
         "audio": request.audio is not None,
