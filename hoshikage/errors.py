@@ -4,6 +4,7 @@ HoshikageError
 ├── SettingsError            a variable has a value that cannot be used
 ├── RequestError             what was asked cannot be done as asked
 │   ├── ContextOverflow      the prompt is longer than the window
+│   │   └── InputTooLong     what is to be embedded is, and must not be cut
 │   └── Unsupported          this model cannot do that
 ├── ModelError               about a model's name or file
 │   ├── ModelNotFound        no such name is registered
@@ -58,6 +59,12 @@ class ContextOverflow(RequestError):
     code = "context_length_exceeded"
     en = "the prompt has {tokens} tokens, more than the context length of {limit} tokens; shorten it or raise num_ctx"
     ja = "プロンプト（{tokens} トークン）がコンテキスト長 {limit} を超えています。短くするか num_ctx を上げてください。"
+
+
+class InputTooLong(ContextOverflow):
+    code = "input_too_long"
+    en = "the input length exceeds the context length ({tokens} tokens, {limit} fit)"
+    ja = "入力（{tokens} トークン）がコンテキスト長 {limit} を超えています。"
 
 
 class Unsupported(RequestError):

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank, Scores
+from hoshikage.engine.wire_tokens import Count, Counted, Detokenize, Detokenized, Tokenize, Tokenized
 from hoshikage.sampling import SamplingOptions
 
 HEADER_BYTES = 4
@@ -68,7 +70,7 @@ class Statistics(Struct, tag="statistics", frozen=True):
     id: int
 
 
-Command = Load | Generate | Cancel | Statistics
+Command = Load | Generate | Cancel | Statistics | Embed | Rerank | Count | Tokenize | Detokenize
 
 
 class Ready(Struct, tag="ready", frozen=True, kw_only=True):
@@ -126,10 +128,14 @@ class Done(Struct, tag="done", frozen=True, kw_only=True):
 
 
 class Refused(Struct, tag="refused", frozen=True, kw_only=True):
-    """A sequence ended by an error; `tokens` and `limit` are set when the prompt is too long."""
+    """A sequence ended by an error; `tokens` and `limit` are set when the prompt is too long.
+
+    `code` is that of the error class it means: where it says unsupported, `reason` is the capability.
+    """
 
     id: int
     reason: str
+    code: str = ""
     tokens: int = 0
     limit: int = 0
 
@@ -155,7 +161,8 @@ class Counters(Struct, tag="counters", frozen=True, kw_only=True):
     accepted: int = 0
 
 
-Event = Ready | LoadRefused | Started | Text | Done | Refused | Counters
+Answer = Embeddings | Scores | Counted | Tokenized | Detokenized
+Event = Ready | LoadRefused | Started | Text | Done | Refused | Counters | Answer
 
 M = TypeVar("M")
 _encode = msgspec.msgpack.Encoder().encode
