@@ -61,12 +61,13 @@ class Job:
 class Embedder:
     """Owns the pooled context of one model: made on need, larger when an input needs it, closed when idle."""
 
-    def __init__(self, model: Model, *, window: int, threads: int) -> None:
+    def __init__(self, model: Model, *, window: int, threads: int, idle_seconds: float = IDLE_SECONDS) -> None:
         self.model = model
         self.window = window
         self.traits: Traits = traits(model)
         self.calls = self.evaluated = 0
         self._threads = threads
+        self._idle_seconds = idle_seconds
         self._specials = specials(model)
         self._jobs: deque[Job] = deque()
         self._context: Pooled | None = None
@@ -132,7 +133,7 @@ class Embedder:
         """Close the context of a model that generates, once it has had no work for a while; False if there is none."""
         if self._context is None or not self.traits.generates:
             return False
-        if not self._jobs and time.monotonic() - self._idle_since >= IDLE_SECONDS:
+        if not self._jobs and time.monotonic() - self._idle_since >= self._idle_seconds:
             self.close()
         return self._context is not None
 

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from fixtures.bert_gguf import TINY, make_tiny_bert, tiny_tensors
 from hoshikage.engine.client import Engine
+from hoshikage.engine.embedder import Embedder
+from hoshikage.engine.llama import library
+from hoshikage.engine.llama.model import Model
 from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank
 from hoshikage.errors import InputTooLong, RequestError, Unsupported
 from tests.engine.bert_numpy import score
@@ -189,6 +192,20 @@ async def test_text_comes_back_from_its_tokens(generator: Engine) -> None:
     assert (await generator.detokenize(tokens, special=False))[0] == "user\n星影🍣"
     with pytest.raises(RequestError, match="vocabulary"):
         await generator.detokenize([[10**6]])
+
+
+def test_the_second_context_goes_when_it_has_no_work(starter: Path) -> None:
+    library.start()
+    model = Model(starter, n_gpu_layers=0, use_mmap=True)
+    hasty, patient = (Embedder(model, window=512, threads=1, idle_seconds=idle) for idle in (0.0, 600.0))
+    assert not patient.rest()
+    for embedder in (hasty, patient):
+        embedder.take(embedder.prepare(Embed(id=1, inputs=("x",))))
+        [answer] = embedder.step(beside_decode=False)
+        assert isinstance(answer, Embeddings)
+    assert (hasty.rest(), patient.rest()) == (False, True)
+    patient.close()
+    model.close()
 
 
 def test_the_reference_is_what_its_header_says() -> None:

@@ -47,7 +47,7 @@ def traits(model: Model) -> Traits:
     declared = metadata(model, f"{architecture}.pooling_type")
     decoder = bool(C.llama_model_has_decoder(model.handle))
     causal = decoder and metadata(model, f"{architecture}.attention.causal") != "false"
-    pooling = Pooling(int(declared)) if declared and int(declared) in set(Pooling) else Pooling.NONE
+    pooling = Pooling(int(declared)) if declared.isdigit() and int(declared) in set(Pooling) else Pooling.NONE
     return Traits(pooling or (Pooling.LAST if causal else Pooling.MEAN), causal, generates=causal and not declared)
 
 
