@@ -18,8 +18,8 @@ from hoshikage.engine.wire import Refused
 from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank, Scores
 from hoshikage.errors import HoshikageError, Unsupported
 
-CHUNK_ALONE, CHUNK_BESIDE_DECODE = 512, 128
-"""Most tokens of a long input in one call, the second while streams run: their next token waits for it."""
+CHUNK, CHUNK_LEAST = 512, 32
+"""Most tokens of a long input in one call; while streams run as many as the time they may wait allows."""
 IDLE_SECONDS = 30.0
 """How long the second context of a model that generates stays without work."""
 now = time.perf_counter_ns
@@ -59,15 +59,22 @@ class Job:
 
 
 class Embedder:
-    """Owns the pooled context of one model: made on need, larger when an input needs it, closed when idle."""
+    """Owns the pooled context of one model: made on need, larger when an input needs it, closed when idle.
 
-    def __init__(self, model: Model, *, window: int, threads: int, idle_seconds: float = IDLE_SECONDS) -> None:
+    A call beside a stream is sized to take `budget_ns`, by what a token of the last call took.
+    """
+
+    def __init__(
+        self, model: Model, *, window: int, threads: int, budget_ns: int, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         self.model = model
         self.window = window
         self.traits: Traits = traits(model)
         self.calls = self.evaluated = 0
         self._threads = threads
         self._idle_seconds = idle_seconds
+        self._budget_ns = budget_ns
+        self._token_ns = budget_ns // (2 * CHUNK_LEAST)
         self._specials = specials(model)
         self._jobs: deque[Job] = deque()
         self._context: Pooled | None = None
@@ -103,7 +110,7 @@ class Embedder:
         job = self._jobs[0]
         try:
             if not job.packer.done:
-                self._evaluate(job, CHUNK_BESIDE_DECODE if beside_decode else CHUNK_ALONE)
+                self._evaluate(job, self._chunk() if beside_decode else CHUNK)
             if not job.packer.done:
                 if not job.packer.inside:
                     self._jobs.rotate(-1)
@@ -148,9 +155,14 @@ class Embedder:
         vectors = context.evaluate([(part.position, part.tokens) for part in parts])
         for part, vector in zip(parts, vectors, strict=True):
             job.add(part, vector)
-        job.eval_ns += now() - started
+        spent, count = now() - started, sum(len(part.tokens) for part in parts)
+        self._token_ns = max(1, spent // count)
+        job.eval_ns += spent
         self.calls += 1
-        self.evaluated += sum(len(part.tokens) for part in parts)
+        self.evaluated += count
+
+    def _chunk(self) -> int:
+        return max(CHUNK_LEAST, min(CHUNK, self._budget_ns // self._token_ns))
 
     def _input(self, given: str | tuple[int, ...], limit: int, *, truncate: bool) -> Fitted:
         if isinstance(given, str):

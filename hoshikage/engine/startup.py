@@ -34,7 +34,8 @@ POOLED_CELLS = 8192
 def desk(model: Model, load: wire.Load) -> Desk:
     """What serves the model; one that cannot generate gets no cache, but room for vectors. Raises LoadFailed."""
     threads = load.n_threads or physical_cores()
-    embedder = Embedder(model, window=min(load.n_ctx or POOLED_CELLS, model.trained), threads=threads)
+    window, budget_ns = min(load.n_ctx or POOLED_CELLS, model.trained), load.step_ms * NS_PER_MS
+    embedder = Embedder(model, window=window, threads=threads, budget_ns=budget_ns)
     if embedder.traits.generates:
         return Desk(loop(model, load), embedder)
     embedder.open()
