@@ -7,7 +7,7 @@ from pathlib import Path
 from hoshikage.conversation import ChatRequest, Delta, Message
 from hoshikage.engine.wire import Ready
 from hoshikage.errors import FileMissing, LoadFailed, NotGguf
-from hoshikage.generation import Backend, Prompt, generate
+from hoshikage.generation import Backend, Prompt, check_generates, generate
 from hoshikage.models.entry import Entry
 from hoshikage.models.gguf import read_header
 from hoshikage.templates.render import render
@@ -19,6 +19,7 @@ PLAIN = "{% for message in messages %}{{ message.content }}{% if not loop.last %
 def chat(backend: Backend, request: ChatRequest) -> AsyncGenerator[Delta, None]:
     """The deltas that continue a chat. Raises ModelError at once, and what generate() raises."""
     entry = backend.registry.find(request.model)
+    check_generates(entry, request.model, "chat")
     return generate(backend, entry, request, Prompt(text=prompt_of(entry, request.messages)))
 
 

@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator
 
 from hoshikage.chat import prompt_of
 from hoshikage.conversation import CompletionRequest, Delta, Message
-from hoshikage.generation import Backend, Prompt, generate
+from hoshikage.generation import Backend, Prompt, check_generates, generate
 
 
 def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
     """The deltas that continue a prompt. Raises ModelError at once, and what generate() raises."""
     entry = backend.registry.find(request.model)
+    check_generates(entry, request.model, "generate")
     if request.raw:
         return generate(backend, entry, request, Prompt(text=lambda _ready: request.prompt, context=request.context))
     system = [Message(role="system", content=request.system)] if request.system else []

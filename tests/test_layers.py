@@ -34,7 +34,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "filelock": ("models/",),
     "dotenv": ("settings.py", "parsing.py"),
 }
-LIGHT_ENGINE = {"client.py", "wire.py", "build.py", "backend.py", "shelf.py"}
+LIGHT_ENGINE = {"client.py", "wire.py", "wire_pooled.py", "wire_tokens.py", "build.py", "backend.py", "shelf.py"}
 """What of the engine the gateway may import; the rest runs in the worker."""
 
 

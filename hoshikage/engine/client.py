@@ -10,17 +10,25 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import structs
 
 from hoshikage.engine import wire
+from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank, Scores
+from hoshikage.engine.wire_tokens import Count, Counted, Detokenize, Detokenized, Tokenize, Tokenized
 from hoshikage.errors import (
     ConstraintRefused,
     ContextOverflow,
     EngineCrashed,
     EngineError,
+    InputTooLong,
     LoadFailed,
     RequestError,
     SequenceFailed,
+    Unsupported,
 )
 
 CLOSE_SECONDS = 5.0
@@ -35,6 +43,8 @@ engines on one machine wait for threads that spin for each other: tenfold slower
 log = logging.getLogger("hoshikage.engine")
 
 Inbox = asyncio.Queue[wire.Event | None]
+Question = wire.Statistics | Embed | Rerank | Count | Tokenize | Detokenize
+A = TypeVar("A", wire.Counters, Embeddings, Scores, Counted, Tokenized, Detokenized)
 
 
 class Link(asyncio.Protocol):
@@ -84,10 +94,11 @@ class Link(asyncio.Protocol):
 
 
 class Engine:
-    """One loaded model. `ready` tells its window and sizes; `lost` is set once the process is gone."""
+    """One loaded model. `ready` tells its window and sizes, `name` its file; `lost` is set once the process is gone."""
 
-    def __init__(self, process: asyncio.subprocess.Process, link: Link, ready: wire.Ready) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, link: Link, ready: wire.Ready, name: str) -> None:
         self.ready = ready
+        self.name = name
         self.lost = link.lost
         self._process = process
         self._link = link
@@ -104,7 +115,7 @@ class Engine:
             link.send(load)
             async with asyncio.timeout(timeout_seconds):
                 greeting = await link.greeting
-            return cls(process, link, await _checked(greeting, process))
+            return cls(process, link, await _checked(greeting, process), Path(load.path).stem)
         except TimeoutError:
             await _end(process, link, patience=0.0)
             raise LoadFailed(reason=f"not loaded within {timeout_seconds:g} seconds") from None
@@ -119,13 +130,13 @@ class Engine:
     async def generate(self, command: wire.Generate) -> AsyncGenerator[wire.Event, None]:
         """The events of one request: Started, Text…, Done. Give the command id 0; wrap in `aclosing`.
 
-        Leaving early cancels it. Raises ContextOverflow, ConstraintRefused, SequenceFailed or EngineCrashed.
+        Leaving early cancels it. Raises RequestError, SequenceFailed or EngineCrashed.
         """
         id_ = next(self._ids)
         inbox = self._link.open(id_)
         finished = False
         try:
-            self._link.send(_with_id(command, id_))
+            self._link.send(structs.replace(command, id=id_))
             while not finished:
                 event = await self._checked(await inbox.get())
                 finished = isinstance(event, wire.Done)
@@ -135,41 +146,82 @@ class Engine:
             if not finished:
                 self._link.send(wire.Cancel(id_))
 
+    async def embed(self, command: Embed) -> Embeddings:
+        """A vector for each input; give the command id 0. Being cancelled cancels it.
+
+        Raises InputTooLong, Unsupported, RequestError, SequenceFailed or EngineCrashed.
+        """
+        return await self._ask(command, Embeddings)
+
+    async def rerank(self, command: Rerank) -> Scores:
+        """A score for each document; as embed()."""
+        return await self._ask(command, Scores)
+
+    async def count(self, texts: Sequence[str], *, add_special: bool = False) -> tuple[int, ...]:
+        """How many tokens each text has, by one round trip that waits for no step. Raises EngineCrashed."""
+        return (await self._ask(Count(id=0, texts=tuple(texts), add_special=add_special), Counted)).counts
+
+    async def tokenize(
+        self, texts: Sequence[str], *, add_special: bool = False, parse_special: bool = True
+    ) -> tuple[tuple[int, ...], ...]:
+        """The token ids of each text; as count()."""
+        command = Tokenize(id=0, texts=tuple(texts), add_special=add_special, parse_special=parse_special)
+        return (await self._ask(command, Tokenized)).tokens
+
+    async def detokenize(self, tokens: Sequence[Sequence[int]], *, special: bool = True) -> tuple[str, ...]:
+        """The text of each list of ids; as count(). Raises RequestError for an id outside the vocabulary."""
+        command = Detokenize(id=0, tokens=tuple(tuple(ids) for ids in tokens), special=special)
+        return (await self._ask(command, Detokenized)).texts
+
     async def statistics(self) -> wire.Counters:
         """The worker's counters. Raises EngineCrashed."""
-        id_ = next(self._ids)
-        inbox = self._link.open(id_)
-        try:
-            self._link.send(wire.Statistics(id_))
-            event = await self._checked(await inbox.get())
-        finally:
-            self._link.close(id_)
-        if not isinstance(event, wire.Counters):
-            raise EngineCrashed(reason="it answered something else")
-        return event
+        return await self._ask(wire.Statistics(0), wire.Counters)
 
     async def close(self) -> None:
         """End the worker: all its memory goes back to the system."""
         await _end(self._process, self._link, patience=SAVE_SECONDS)
 
+    async def _ask(self, command: Question, kind: type[A]) -> A:
+        """The one answer to a command."""
+        id_ = next(self._ids)
+        inbox = self._link.open(id_)
+        answered = False
+        try:
+            self._link.send(structs.replace(command, id=id_))
+            event = await inbox.get()
+            answered = True
+            return _of_kind(await self._checked(event), kind)
+        finally:
+            self._link.close(id_)
+            if not answered:
+                self._link.send(wire.Cancel(id_))
+
     async def _checked(self, event: wire.Event | None) -> wire.Event:
         if event is None:
             raise EngineCrashed(reason=await _ending(self._process))
         if isinstance(event, wire.Refused):
-            raise _refusal(event)
+            raise _refusal(event, self.name)
         return event
 
 
-def _with_id(command: wire.Generate, id_: int) -> wire.Generate:
-    fields = {name: getattr(command, name) for name in command.__struct_fields__}
-    return wire.Generate(**{**fields, "id": id_})
+def _of_kind(event: wire.Event, kind: type[A]) -> A:
+    if not isinstance(event, kind):
+        raise EngineCrashed(reason="it answered something else")
+    return event
 
 
-def _refusal(event: wire.Refused) -> RequestError | EngineError:
+def _refusal(event: wire.Refused, name: str) -> RequestError | EngineError:
+    match event.code:
+        case Unsupported.code:
+            return Unsupported(model=name, capability=event.reason)
+        case InputTooLong.code:
+            return InputTooLong(tokens=event.tokens, limit=event.limit)
+        case ConstraintRefused.code:
+            return ConstraintRefused(field=event.field, reason=event.reason)
+        case RequestError.code:
+            return RequestError(reason=event.reason)
     if event.limit:
         return ContextOverflow(tokens=event.tokens, limit=event.limit)
-    if event.field:
-        return ConstraintRefused(field=event.field, reason=event.reason)
     return SequenceFailed(reason=event.reason)
 
 

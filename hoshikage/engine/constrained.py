@@ -5,12 +5,13 @@ from queue import SimpleQueue
 
 from hoshikage.engine import wire
 from hoshikage.engine.constraint import Compile, Compiler, Result
+from hoshikage.engine.desk import Work
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.loop import Request
 from hoshikage.engine.speaker import Speaker
 from hoshikage.errors import ConstraintRefused
 
-Inbox = SimpleQueue[Request | wire.Cancel | wire.Statistics | None]
+Inbox = SimpleQueue[Work | None]
 
 
 class Constraints:
@@ -35,7 +36,7 @@ class Constraints:
     def _matched(self, request: Request, result: Result) -> None:
         if isinstance(result, ConstraintRefused):
             reason, field = str(result.data["reason"]), str(result.data["field"])
-            self._speaker.say([wire.Refused(id=request.command.id, reason=reason, field=field)])
+            self._speaker.say([wire.Refused(id=request.command.id, reason=reason, code=result.code, field=field)])
         else:
             self._inbox.put(replace(request, matcher=result))
 

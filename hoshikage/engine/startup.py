@@ -1,10 +1,12 @@
-"""From the command that loads a model to the loop that serves it: window, cache, snapshots. Reads no socket."""
+"""From the command that loads a model to what serves it: window, cache, snapshots. Reads no socket."""
 
 from pathlib import Path
 
 from hoshikage.engine import wire
 from hoshikage.engine.cache import Cache
+from hoshikage.engine.desk import Desk
 from hoshikage.engine.draft import Drafter
+from hoshikage.engine.embedder import Embedder
 from hoshikage.engine.fingerprint import fingerprint
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.context import Context
@@ -25,6 +27,19 @@ KV_SHARE = 4
 """A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
 KV_TYPE = "f16"
 NS_PER_MS = 1_000_000
+POOLED_CELLS = 8192
+"""The longest input for a vector in tokens, where N_CTX leaves it open: its memory comes on top of the cache's."""
+
+
+def desk(model: Model, load: wire.Load) -> Desk:
+    """What serves the model; one that cannot generate gets no cache, but room for vectors. Raises LoadFailed."""
+    threads = load.n_threads or physical_cores()
+    window, budget_ns = min(load.n_ctx or POOLED_CELLS, model.trained), load.step_ms * NS_PER_MS
+    embedder = Embedder(model, window=window, threads=threads, budget_ns=budget_ns)
+    if embedder.traits.generates:
+        return Desk(loop(model, load), embedder)
+    embedder.open()
+    return Desk(None, embedder)
 
 
 def loop(model: Model, load: wire.Load) -> Loop:
@@ -61,10 +76,10 @@ def shelf(model: Model, load: wire.Load) -> Shelf | None:
     return Shelf(places, fingerprint(Path(load.path), library.build(), KV_TYPE), window)
 
 
-def ready(model: Model, made: Loop) -> wire.Ready:
+def ready(model: Model, made: Desk) -> wire.Ready:
     return wire.Ready(
         window=made.window,
-        allocated=made.cache.context.cells,
+        allocated=made.allocated,
         trained=model.trained,
         size=model.size,
         size_vram=0,

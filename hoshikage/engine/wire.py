@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from hoshikage.constraints import Constraint
+from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank, Scores
+from hoshikage.engine.wire_tokens import Count, Counted, Detokenize, Detokenized, Tokenize, Tokenized
 from hoshikage.sampling import SamplingOptions
 
 HEADER_BYTES = 4
@@ -70,7 +72,7 @@ class Statistics(Struct, tag="statistics", frozen=True):
     id: int
 
 
-Command = Load | Generate | Cancel | Statistics
+Command = Load | Generate | Cancel | Statistics | Embed | Rerank | Count | Tokenize | Detokenize
 
 
 class Ready(Struct, tag="ready", frozen=True, kw_only=True):
@@ -134,11 +136,13 @@ class Done(Struct, tag="done", frozen=True, kw_only=True):
 class Refused(Struct, tag="refused", frozen=True, kw_only=True):
     """A sequence ended by an error; `tokens` and `limit` are set when the prompt is too long.
 
-    `field` is set when its constraint cannot be used: what the request calls it.
+    `code` is that of the error class it means: where it says unsupported, `reason` is the capability; `field` is what
+    the request calls a constraint that cannot be used.
     """
 
     id: int
     reason: str
+    code: str = ""
     tokens: int = 0
     limit: int = 0
     field: str = ""
@@ -165,7 +169,8 @@ class Counters(Struct, tag="counters", frozen=True, kw_only=True):
     accepted: int = 0
 
 
-Event = Ready | LoadRefused | Started | Text | Done | Refused | Counters
+Answer = Embeddings | Scores | Counted | Tokenized | Detokenized
+Event = Ready | LoadRefused | Started | Text | Done | Refused | Counters | Answer
 
 M = TypeVar("M")
 _encode = msgspec.msgpack.Encoder().encode

@@ -16,11 +16,12 @@ from queue import Empty, SimpleQueue
 
 from hoshikage.engine import startup, wire
 from hoshikage.engine.constrained import Constraints, Inbox
+from hoshikage.engine.desk import Desk, Work
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.model import Model
-from hoshikage.engine.loop import Loop, Request
+from hoshikage.engine.reader import Reader
 from hoshikage.engine.speaker import Speaker
-from hoshikage.errors import HoshikageError, SequenceFailed
+from hoshikage.errors import HoshikageError
 
 PR_SET_PDEATHSIG = 1
 SAVE_AFTER_SECONDS = 0.5
@@ -55,16 +56,17 @@ def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.L
     library.start()
     try:
         model = Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
-        loop = startup.loop(model, load)
+        desk = startup.desk(model, load)
     except HoshikageError as error:
         link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))
         return
     inbox: Inbox = SimpleQueue()
     speaker = Speaker(link, model.piece, lambda id_: inbox.put(wire.Cancel(id_)))
-    speaker.say([startup.ready(model, loop)])
-    threading.Thread(target=listen, args=(link, frames, model, inbox, speaker), name="reader", daemon=True).start()
-    step_until_closed(loop, inbox, speaker)
-    loop.save_all()
+    speaker.say([startup.ready(model, desk)])
+    reader = Reader(model, desk.embedder, Constraints(model, inbox, speaker), inbox, speaker)
+    threading.Thread(target=listen, args=(link, frames, reader), name="reader", daemon=True).start()
+    step_until_closed(desk, inbox, speaker)
+    desk.save_all()
 
 
 def read(link: socket.socket, frames: "wire.Frames[wire.Command]") -> Iterator[wire.Command]:
@@ -73,65 +75,44 @@ def read(link: socket.socket, frames: "wire.Frames[wire.Command]") -> Iterator[w
         yield from frames.feed(data)
 
 
-def listen(
-    link: socket.socket, frames: "wire.Frames[wire.Command]", model: Model, inbox: Inbox, speaker: Speaker
-) -> None:
-    """The reader thread: tokenizing a long prompt here does not hold up the steps."""
-    constraints = Constraints(model, inbox, speaker)
+def listen(link: socket.socket, frames: "wire.Frames[wire.Command]", reader: Reader) -> None:
+    """The reader thread, until the gateway closes the socket."""
     for command in read(link, frames):
-        if isinstance(command, wire.Generate):
-            admit(command, model, constraints, speaker)
-        elif not isinstance(command, wire.Load):
-            constraints.forget(command.id)
-            inbox.put(command)
-    inbox.put(None)
+        reader.take(command)
+    reader.inbox.put(None)
 
 
-def admit(command: wire.Generate, model: Model, constraints: Constraints, speaker: Speaker) -> None:
+def step_until_closed(desk: Desk, inbox: Inbox, speaker: Speaker) -> None:
     try:
-        constraints.admit(Request(command, tokens_of(command, model)))
-    except SequenceFailed as error:
-        speaker.say([wire.Refused(id=command.id, reason=str(error.data["reason"]))])
-
-
-def tokens_of(command: wire.Generate, model: Model) -> list[int]:
-    foreign = [token for token in command.context if not 0 <= token < model.n_vocab]
-    if foreign:
-        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
-    return [*command.context, *model.tokenize(command.prompt, add_special=not command.context)]
-
-
-def step_until_closed(loop: Loop, inbox: Inbox, speaker: Speaker) -> None:
-    try:
-        while take_all(loop, inbox, speaker):
-            if loop.busy:
-                speaker.say(loop.step())
+        while take_all(desk, inbox, speaker):
+            if desk.busy:
+                speaker.say(desk.step())
     except HoshikageError as error:
         log.error("%s", error)
-        speaker.say(loop.refuse_all(str(error)))
+        speaker.say(desk.refuse_all(str(error)))
         speaker.close()
         sys.exit(1)
 
 
-def take_all(loop: Loop, inbox: Inbox, speaker: Speaker) -> bool:
+def take_all(desk: Desk, inbox: Inbox, speaker: Speaker) -> bool:
     """Take in what is there, waiting only when there is nothing to do. False when the gateway has gone."""
     try:
-        item = inbox.get_nowait() if loop.busy else first(loop, inbox)
+        item = inbox.get_nowait() if desk.busy else first(desk, inbox)
         while item is not None:
-            speaker.say(loop.take(item))
+            speaker.say(desk.take(item))
             item = inbox.get_nowait()
     except Empty:
         return True
     return False
 
 
-def first(loop: Loop, inbox: Inbox) -> Request | wire.Cancel | wire.Statistics | None:
-    """The next command; while none comes, idle sequences are saved, so that a crash later loses no conversation."""
+def first(desk: Desk, inbox: Inbox) -> Work | None:
+    """The next command; while none comes, what is worth it is saved and what is not needed is given back."""
     while True:
         try:
             return inbox.get(timeout=SAVE_AFTER_SECONDS)
         except Empty:
-            if not loop.save_one():
+            if not desk.rest():
                 return inbox.get()
 
 

@@ -51,6 +51,20 @@ def test_a_crash_before_the_first_byte_is_a_status(server: Program) -> None:
     assert chat(server).status_code == 200
 
 
+def test_a_model_for_embeddings_is_asked_to_talk_in_vain(minilm: Path, tmp_path: Path) -> None:
+    with serve(tmp_path / "home", minilm) as program, program.client() as client:
+        said = [
+            client.post(f"/api/{route}", json={"model": "starter", "prompt": "x", "messages": STORY})
+            for route in ("chat", "generate")
+        ]
+        open_ai = client.post("/v1/chat/completions", json={"model": "starter", "messages": STORY})
+        assert program.worker_pid() is None
+    assert [reply.status_code for reply in (*said, open_ai)] == [400] * 3
+    assert [reply.json()["error"] for reply in said] == [
+        f'"starter" does not support {what}' for what in ("chat", "generate")
+    ]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "random"])
 def test_a_file_that_broke_after_it_was_added_is_a_clear_error(starter: Path, tmp_path: Path, damage: str) -> None:
     model = tmp_path / "model.gguf"

@@ -1,6 +1,7 @@
 """Model: the weights and the vocabulary of one GGUF file."""
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 
 from hoshikage.engine.llama.binding import C
@@ -24,6 +25,7 @@ class Model:
             raise LoadFailed(reason="; ".join(last_errors[:3]) or "llama.cpp gave no reason")
         self.vocab = C.llama_model_get_vocab(self.handle)
         self.n_vocab: int = C.llama_vocab_n_tokens(self.vocab)
+        self.name = path.stem
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
 
@@ -65,16 +67,28 @@ class Model:
         """The sliding window of its attention in tokens, 0 if it sees everything."""
         return int(C.llama_model_n_swa(self.handle))
 
-    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
-        """Token ids of `text`, in which special tokens are recognised; a second BOS is never put in front."""
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool = True) -> list[int]:
+        """Token ids of `text`; with `parse_special`, special tokens in it are recognised.
+
+        A second BOS is never put in front.
+        """
         data = text.encode("utf-8", "replace")
         special = add_special and not (self.bos and text.startswith(self.bos))
         capacity = len(data) + 8
         tokens = (ctypes.c_int32 * capacity)()
-        count = C.llama_tokenize(self.vocab, data, len(data), tokens, capacity, special, True)
+        count = C.llama_tokenize(self.vocab, data, len(data), tokens, capacity, special, parse_special)
         if count < 0:
             raise SequenceFailed(reason=f"the prompt of {len(data)} bytes could not be tokenized")
         return list(tokens[:count])
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool) -> str:
+        """The text of `tokens`, which must be of the vocabulary; that of control tokens only if `special`."""
+        ids = (ctypes.c_int32 * len(tokens))(*tokens)
+        size = -16 * (len(tokens) + 1)
+        while size < 0:  # at most twice: the second buffer is as large as llama.cpp said
+            buffer = ctypes.create_string_buffer(-size)
+            size = C.llama_detokenize(self.vocab, ids, len(ids), buffer, len(buffer), False, special)
+        return buffer.raw[:size].decode("utf-8", "replace")
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of one token; those of control tokens only if `special`."""

@@ -1,0 +1,53 @@
+"""What becomes of a command in the worker's reader thread: tokens for the inbox, or an answer at once."""
+
+from dataclasses import dataclass
+
+from hoshikage.engine import wire
+from hoshikage.engine.constrained import Constraints, Inbox
+from hoshikage.engine.desk import Work
+from hoshikage.engine.embedder import Embedder, refused
+from hoshikage.engine.llama.model import Model
+from hoshikage.engine.loop import Request
+from hoshikage.engine.speaker import Speaker
+from hoshikage.engine.tokens import answer
+from hoshikage.engine.wire_pooled import Embed, Rerank
+from hoshikage.engine.wire_tokens import Count, Detokenize, Tokenize
+from hoshikage.errors import HoshikageError, SequenceFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What the reader thread gives commands to; tokenizing a long prompt here does not hold up the steps."""
+
+    model: Model
+    embedder: Embedder
+    constraints: Constraints
+    inbox: Inbox
+    speaker: Speaker
+
+    def take(self, command: wire.Command) -> None:
+        """Put the command into the inbox with its tokens, or answer it at once."""
+        if isinstance(command, wire.Load):
+            return
+        try:
+            if isinstance(command, Count | Tokenize | Detokenize):
+                self.speaker.say([answer(command, self.model)])
+            elif isinstance(command, wire.Generate):
+                self.constraints.admit(Request(command, tokens_of(command, self.model)))
+            else:
+                self.constraints.forget(command.id)
+                self.inbox.put(self._work(command))
+        except HoshikageError as error:
+            self.speaker.say([refused(command.id, error)])
+
+    def _work(self, command: Embed | Rerank | wire.Cancel | wire.Statistics) -> Work:
+        if isinstance(command, Embed | Rerank):
+            return self.embedder.prepare(command)
+        return command
+
+
+def tokens_of(command: wire.Generate, model: Model) -> list[int]:
+    foreign = [token for token in command.context if not 0 <= token < model.n_vocab]
+    if foreign:
+        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
+    return [*command.context, *model.tokenize(command.prompt, add_special=not command.context)]
