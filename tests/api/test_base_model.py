@@ -42,7 +42,7 @@ def test_a_chat_sends_the_texts_as_they_are_one_a_line(client: httpx.Client) -> 
     chat = ask(client, "/api/chat", messages=messages)
     raw = ask(client, "/api/generate", prompt="\n".join([COUNTING] * 3), raw=True)
     assert chat["prompt_eval_count"] == raw["prompt_eval_count"]
-    assert str(chat["message"]).startswith("{'role': 'assistant', 'content': ' eight nine ten")
+    assert "One two three" in str(chat["message"])  # a model that only completes goes on with the next line
 
 
 def test_it_is_shown_as_a_model_that_only_completes(client: httpx.Client) -> None:
