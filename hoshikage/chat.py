@@ -12,7 +12,7 @@ from hoshikage.models.entry import Entry
 from hoshikage.models.gguf import read_header
 from hoshikage.templates.render import render
 
-PLAIN = "{% for message in messages %}{{ message.content }}{% if not loop.last %}\n{% endif %}{% endfor %}"
+PLAIN = "{% for message in messages %}{{ message.content }}{{ '' if loop.last else '\n' }}{% endfor %}"
 """For a model without a chat template: the texts as they are, one a line."""
 
 

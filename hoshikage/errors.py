@@ -150,8 +150,8 @@ class DiskFull(PullError):
 
 class HashMismatch(PullError):
     code = "hash_mismatch"
-    en = "{name} arrived damaged: sha256 is {actual}, expected {expected}; nothing was kept"
-    ja = "{name} の内容が一致しません: sha256 は {actual}、期待値は {expected}。何も残していません。"
+    en = "{name} arrived damaged: sha256 is {actual}, expected {expected}; it was not kept"
+    ja = "{name} の内容が一致しません: sha256 は {actual}、期待値は {expected}。これは残していません。"
 
 
 class EngineError(HoshikageError):

@@ -28,6 +28,8 @@ ORIGIN_SCHEMES = tuple(
 PORTS = range(65536)
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 IPV4 = 4
+YEAR_SECONDS = 365 * 24 * 3600.0
+"""No timer is asked for more: a slip of the finger would otherwise be an overflow in the event loop."""
 
 
 def text(raw: str, _folder: Path) -> str:
@@ -89,13 +91,13 @@ def gigabytes(most: float) -> Callable[[str, Path], float | None]:
 
 
 def seconds(raw: str, _folder: Path) -> float:
-    """A plain number of seconds or a Go duration; negative is math.inf."""
+    """A plain number of seconds or a Go duration, up to a year; negative is math.inf."""
     try:
         value = float(raw)
     except ValueError:
         value = _duration(raw)
-    if math.isnan(value):
-        raise ValueError("seconds or a duration like 5m or 1h30m are allowed")
+    if math.isnan(value) or value > YEAR_SECONDS:
+        raise ValueError("seconds or a duration like 5m or 1h30m are allowed, at most a year (8760h); -1 is for ever")
     return math.inf if value < 0 else value
 
 

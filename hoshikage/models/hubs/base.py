@@ -39,5 +39,6 @@ class Hub(Protocol):
         ...
 
     def fetch(self, name: str, folder: Path) -> Steps:
-        """Fetch into `folder`. Raises PullError; closing the generator ends the transfer and leaves nothing."""
+        """Fetch into `folder`. Raises PullError; closing the generator ends the transfer. What it
+        leaves then is whole and checked, and the next fetch goes on from there."""
         ...

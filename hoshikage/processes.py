@@ -1,0 +1,41 @@
+"""A program in a process group of its own, of which nothing is left afterwards. Standard library only.
+
+make runs this before anything is installed. It knows neither pip nor compilers.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO
+
+END_SECONDS = 5.0
+"""How long a program that was asked to end may take to clean up."""
+
+
+@contextmanager
+def group(
+    command: Sequence[str], environ: Mapping[str, str], out: int | IO[bytes]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program without input, its two outputs going to `out`; leaving the block ends it and its children."""
+    process = subprocess.Popen(
+        command, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+        if process.stdout:
+            process.stdout.close()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_SECONDS)
+    with suppress(ProcessLookupError, PermissionError):  # macOS: a group of which only zombies are left
+        os.killpg(process.pid, signal.SIGKILL)  # those too that did not listen
+    process.wait()
