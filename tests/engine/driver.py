@@ -82,12 +82,20 @@ class Driver:
         return int(logits.argmax())
 
 
-def cold(model: Model, tokens: list[int], ends: list[int]) -> Logits:
-    """The last logits of `tokens`, evaluated from nothing in chunks that end at `ends`."""
+def cold(model: Model, told: list[int], ends: list[int], kept: int, rest: list[int]) -> Logits:
+    """The last logits of `told[:kept] + rest`: `told` evaluated from nothing in chunks that end at `ends`, then cut.
+
+    llama.cpp's results depend on the shapes of the chunks, so these are the ones of the run that it is compared with.
+    """
     fresh, batch = context(model), Batch(BATCH)
     for start, end in zip([0, *ends], ends, strict=False):
         batch.clear()
-        last = batch.add_many(tokens[start:end], start, 0, outputs=1)
+        batch.add_many(told[start:end], start, 0, outputs=1)
+        assert fresh.decode(batch)
+    assert fresh.cut(0, kept) == kept
+    for start in range(0, len(rest), BATCH):
+        batch.clear()
+        last = batch.add_many(rest[start : start + BATCH], kept + start, 0, outputs=1)
         assert fresh.decode(batch)
     logits = row(fresh, model, last)
     fresh.close()
