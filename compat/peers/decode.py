@@ -1,6 +1,7 @@
 """Tokens a second of novel text: one stream, and eight streams together.
 
-Small models soon end or repeat themselves, so the prompts are those that go on, with a penalty on both sides.
+Small models soon repeat themselves, so novel text is written with a penalty on both sides; and they soon end, so the
+prompts are those that this model goes on from.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import sys
 from compat.peers.harness import PLAIN, TUNED, Line, Options, Row, Sample, at_least, main, rounds, rows, sides
 from compat.peers.sides import Side
 from compat.peers.stream import Ask, Reply
-from compat.peers.texts import NOVEL, NOVEL_PENALTY
+from compat.peers.texts import NOVEL_PENALTY, STORIES
 
 ALONE_TOKENS, TOGETHER_TOKENS = 128, 96
 STREAMS = 8
@@ -22,7 +23,7 @@ async def one_stream(model: str, options: Options) -> list[Row]:
         dict.fromkeys((TUNED, PLAIN), at_least(0.97)),
     )
     async with sides(model, options, TUNED, PLAIN) as running:
-        [ask] = await lasting(running.ours, 1, ALONE_TOKENS)
+        ask = await novel(running.ours, ALONE_TOKENS)
 
         async def measured(side: Side, number: int) -> Sample:
             await side.wake()
@@ -45,15 +46,22 @@ async def eight_streams(model: str, options: Options) -> list[Row]:
         return rows(model, await rounds(running, options, measured), line)
 
 
+async def novel(side: Side, tokens: int) -> Ask:
+    """The first prompt that goes on for so many tokens, also when it is asked again."""
+    for prompt in STORIES:
+        ask = Ask(prompt, tokens, NOVEL_PENALTY)
+        if all([(await side.ask(ask)).tokens == tokens for _ in range(2)]):
+            return ask
+    raise AssertionError(f"no prompt goes on for {tokens} tokens; add some to compat.peers.texts.STORIES")
+
+
 async def lasting(side: Side, count: int, tokens: int) -> list[Ask]:
-    """So many of the novel prompts, which this model continues for so many tokens."""
-    asks = [Ask(prompt, tokens, NOVEL_PENALTY) for prompt in NOVEL]
+    """So many prompts that go on for twice as many tokens, novel or not."""
+    asks = [Ask(prompt, 2 * tokens) for prompt in STORIES]
     replies = await asyncio.gather(*map(side.ask, asks))
-    found = [ask for ask, reply in zip(asks, replies, strict=True) if reply.tokens == tokens]
-    assert len(found) >= count, (
-        f"only {len(found)} prompts go on for {tokens} tokens; add some to compat.peers.texts.NOVEL"
-    )
-    return found[:count]
+    found = [ask for ask, reply in zip(asks, replies, strict=True) if reply.tokens == ask.tokens]
+    assert len(found) >= count, f"only {len(found)} prompts go on; add some to compat.peers.texts.STORIES"
+    return [Ask(ask.prompt, tokens) for ask in found[:count]]
 
 
 def total_rate(replies: list[Reply]) -> float:

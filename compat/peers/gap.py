@@ -32,7 +32,7 @@ async def beside(model: str, options: Options) -> list[Row]:
         async def measured(side: Side, number: int) -> Sample:
             await side.wake()
             alone = await side.ask(Ask(fresh(f"a quiet day {number}", PROMPT_TOKENS), 1))
-            stream = Stream(side.dialect, Ask(lasts.prompt, MOST_TOKENS, lasts.greedy_penalty), BEGUN_TOKENS)
+            stream = Stream(side.dialect, Ask(lasts.prompt, MOST_TOKENS), BEGUN_TOKENS)
             interrupted = await beside_stream(side, stream, Ask(fresh(f"a busy day {number}", PROMPT_TOKENS), 1))
             return Sample((longest_gap(stream, interrupted), interrupted.ttft, alone.ttft), [alone, interrupted])
 

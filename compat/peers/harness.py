@@ -5,6 +5,7 @@ A measure asks every side in turn, as often as there are pairs; a row is the med
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from compat.peers import llama_server
 from compat.peers.sides import SLEEP_SECONDS, Ours, Peer, Side
 from compat.peers.stream import Reply
+from hoshikage.engine.client import SPIN_COUNT
 from hoshikage.engine.threads import physical_cores
 from tests.conftest import cache_folder
 
@@ -201,7 +203,9 @@ async def table(measures: Sequence[Measure], options: Options) -> None:
         for model in options.models:
             for row in await measure(model, options):
                 print(row, flush=True)
-    print(f"\n{options.pairs} interleaved pairs. {llama_server.described(program)}. Peers:\n")
+    spin = os.environ.get("GOMP_SPINCOUNT")
+    spinning = f"GOMP_SPINCOUNT: {spin} on all sides" if spin else f"GOMP_SPINCOUNT: ours {SPIN_COUNT}, peers unset"
+    print(f"\n{options.pairs} interleaved pairs; {llama_server.described(program)}; {spinning}. Peers:\n")
     print("\n".join(f"- {each}" for each in options.flags), flush=True)
 
 

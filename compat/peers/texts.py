@@ -5,7 +5,7 @@ import random
 NOVEL_PENALTY = 1.2
 """repeat_penalty of novel text: without it a small model soon repeats itself, and the text is not novel."""
 
-NOVEL = (
+STORIES = (
     "Chapter 1\n\nIt was a cold morning in the harbour when Anna",
     "Dear Professor, I write to you from the mountains, where",
     "How to bake bread in the country, step by step, with all details:\n\n1.",
