@@ -6,7 +6,9 @@ A measure asks every side in turn, as often as there are pairs; a row is the med
 import argparse
 import asyncio
 import os
+import signal
 import statistics
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -191,6 +193,7 @@ def main(*measures: Measure) -> int:
     given = parser.parse_args()
     settings = dict(each.split("=", 1) for each in given.against)
     options = Options((given.model,) if given.model else tuple(MODELS), given.pairs, settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped then too
     asyncio.run(table(measures, options))
     return 0
 
