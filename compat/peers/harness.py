@@ -100,15 +100,18 @@ class Sides:
 
 
 @asynccontextmanager
-async def sides(model: str, options: Options, *names: str) -> AsyncIterator[Sides]:
-    """Start ours, then the peers of these names with our window. Everything is stopped at the end."""
+async def sides(model: str, options: Options, *names: str, least_context: int = 0) -> AsyncIterator[Sides]:
+    """Start ours, then the peers of these names with our window. Everything is stopped at the end.
+
+    `least_context` is what a peer needs that keeps a copy of the same tokens for every request.
+    """
     path = cache_folder() / MODELS[model][1]
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         ours = Ours(folder / "ours", path)
         stack.callback(ours.stop)
         await ours.start()
-        flags = peer_flags(ours.context())
+        flags = peer_flags(max(ours.context(), least_context))
         peers: dict[str, Side] = {name: Peer(folder / name, path, *flags[name]) for name in names}
         if options.against:
             peers[OTHERWISE] = Ours(folder / "otherwise", path, **options.against)
@@ -120,7 +123,7 @@ async def sides(model: str, options: Options, *names: str) -> AsyncIterator[Side
 
 
 def peer_flags(context: int) -> dict[str, tuple[str, ...]]:
-    """By the peer's name in the table; `context` is our window in tokens."""
+    """By the peer's name in the table; `context` in tokens."""
     sizes = ("-np", "8", "-kvu", "-c", str(context), "-b", "2048", "-ub", "512")
     tuned = (*sizes, *THREADS, "--sleep-idle-seconds", str(SLEEP_SECONDS))
     return {TUNED: tuned, PLAIN: THREADS, NGRAM: (*tuned, "--spec-type", "ngram-simple")}

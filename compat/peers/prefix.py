@@ -19,7 +19,7 @@ async def shared_prefix(model: str, options: Options) -> list[Row]:
         "s",
         {TUNED: at_most(0.20), PLAIN: at_most(0.45)},
     )
-    async with sides(model, options, TUNED, PLAIN) as running:
+    async with sides(model, options, TUNED, PLAIN, least_context=REQUESTS * 2 * PREFIX_TOKENS) as running:
         return rows(model, await rounds(running, options, measured), line)
 
 

@@ -54,11 +54,16 @@ class Side:
         return started
 
     def stop(self) -> None:
-        """SIGTERM, and wait: what a server saves when it stops is saved then."""
-        if self._process:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(STOP_SECONDS)
-        self._process = None
+        """SIGTERM, and wait: what a server saves when it stops is saved then. One that hangs in a prefill is killed."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     async def start(self) -> None:
         self.spawn()
