@@ -8,9 +8,8 @@ import asyncio
 import os
 import signal
 import statistics
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,8 +195,17 @@ def main(*measures: Measure) -> int:
     given = parser.parse_args()
     settings = dict(each.split("=", 1) for each in given.against)
     options = Options((given.model,) if given.model else tuple(MODELS), given.pairs, settings)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped then too
-    asyncio.run(table(measures, options))
+    return asyncio.run(stoppable(table(measures, options)))
+
+
+async def stoppable(work: Coroutine[None, None, None]) -> int:
+    """Run it; SIGTERM cancels it, so that the servers are stopped then too. Returns the exit code."""
+    task = asyncio.create_task(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await asyncio.wait([task])
+    if task.cancelled():
+        return 1
+    task.result()
     return 0
 
 
