@@ -19,9 +19,11 @@ from compat.peers.sides import SLEEP_SECONDS, Ours, Peer, Side
 from compat.peers.stream import Reply
 from hoshikage.engine.client import SPIN_COUNT
 from hoshikage.engine.threads import physical_cores
-from tests.conftest import cache_folder
+from tests.conftest import pulled
 
-MODELS = {"starter": ("S", "SmolLM2-135M-Instruct.Q4_1.gguf"), "gemma": ("G", "gemma-3-270m-q4_k_m.gguf")}
+MODELS = {"starter": ("S", "starter"), "gemma": ("G", "gemma3-270m")}
+"""The letter in the table, and what the hub calls it."""
+
 PAIRS = 5
 THREADS = ("-t", str(physical_cores()))
 OURS, OTHERWISE = "ours", "ours otherwise"
@@ -104,7 +106,7 @@ async def sides(model: str, options: Options, *names: str, least_context: int = 
 
     `least_context` is what a peer needs that keeps a copy of the same tokens for every request.
     """
-    path = cache_folder() / MODELS[model][1]
+    path = pulled(MODELS[model][1])
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         ours = Ours(folder / "ours", path)

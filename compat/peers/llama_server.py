@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hoshikage.engine.build import PACKAGE, Build, cache_folder, ended, group, installed_build, key_of, tell
+from hoshikage.engine.build import PACKAGE, UNPUBLISHED, Build, cache_folder, ended, installed_build, key_of, tell
+from hoshikage.processes import group
 
 # The server and nothing else: no web page (its assets come from the network), no TLS, no second copy of mtmd.
 SWITCHES = (
@@ -52,10 +53,12 @@ def binary() -> Path:
 
 def compile_into(folder: Path, build: Build) -> None:
     """Called with the folder's lock held."""
+    for left in folder.glob(f"{UNPUBLISHED}*"):  # of a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
     log = folder / "build.log"
     log.unlink(missing_ok=True)
     tell(START.format(log=log))
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=UNPUBLISHED) as temporary:
         made = Path(temporary) / "made"
         source = unpacked_source(Path(temporary), build.version, log)
         # The user's own CMAKE_ARGS come last in the wheel's build too.
@@ -78,7 +81,7 @@ def step(command: list[str], log: Path) -> None:
     """One command to its end, with a sign of life; its output goes to the log."""
     started = time.monotonic()
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    with log.open("ab") as out, group(command, out, environ) as process:
+    with log.open("ab") as out, group(command, environ, out) as process:
         while not ended(process):
             tell(f"   … {time.monotonic() - started:.0f} s")
     if process.returncode:
