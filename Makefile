@@ -36,6 +36,12 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m compat.peers.startup
 	$(BIN)/python -m compat.peers.step_overhead
 	$(BIN)/python -m compat.peers.two_engines
+	$(BIN)/python -m compat.peers.llama_server
+	$(BIN)/python -m compat.peers.decode
+	$(BIN)/python -m compat.peers.copying
+	$(BIN)/python -m compat.peers.prefix
+	$(BIN)/python -m compat.peers.resume
+	$(BIN)/python -m compat.peers.gap
 
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
