@@ -4,6 +4,8 @@ import ctypes
 from collections import Counter
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from hoshikage.engine import sampler
 from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.chain import Chain
@@ -38,12 +40,8 @@ def drawn(
     """How often each token was drawn. Each draw follows `before` and has a seed of its own: 0, 1, 2…"""
     found: Counter[int] = Counter()
     for start in range(times):
-        chain = sampler.chain(SamplingOptions(**{**fields(options), "seed": start}), words)
+        chain = sampler.chain(replace(options, seed=start), words)
         chain.accept(before)
         found[apply(chain, logits)] += 1
         chain.close()
     return found
-
-
-def fields(options: SamplingOptions) -> dict[str, object]:
-    return {name: getattr(options, name) for name in options.__struct_fields__}
