@@ -89,7 +89,7 @@ def real(starter: Path) -> Iterator[tuple[Model, Context]]:
 def test_the_starters_logprobs_are_those_of_numpy(real: tuple[Model, Context]) -> None:
     model, context = real
     batch = Batch(64)
-    row = batch.add_many(model.tokenize("The capital of France is", add_special=True), 0, 0, output=True)
+    row = batch.add_many(model.tokenize("The capital of France is", add_special=True), 0, 0, outputs=1)
     assert context.decode(batch)
     logits = np.frombuffer(context.logits(row), np.float32).astype(np.float64)
     expected = np.log(np.exp(logits) / np.exp(logits).sum())
@@ -104,7 +104,7 @@ def test_the_starters_logprobs_are_those_of_numpy(real: tuple[Model, Context]) -
 def test_a_picker_keeps_the_models_logits_not_the_samplers(real: tuple[Model, Context]) -> None:
     model, context = real
     batch = Batch(64)
-    row = batch.add_many(model.tokenize("The capital of France is", add_special=True), 0, 0, output=True)
+    row = batch.add_many(model.tokenize("The capital of France is", add_special=True), 0, 0, outputs=1)
     context.cut(0, 0)
     assert context.decode(batch)
     before = context.logits(row)
