@@ -75,7 +75,7 @@ class SamplingOptions(Struct, frozen=True, kw_only=True):
     """Added to the logits of these token ids; -100 and below bans one. Ids outside the vocabulary do nothing."""
     ignore_eos: bool = False
     """Bans the tokens that end an answer."""
-    seed: int = -1
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = -1
     """Start of the random numbers, modulo 2^32; negative = a new one each time."""
 
 
