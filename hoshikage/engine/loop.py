@@ -128,7 +128,7 @@ class Loop:
         if len(tokens) >= limit:
             reason = "the prompt is longer than the window"
             return [Refused(id=command.id, reason=reason, tokens=len(tokens), limit=limit)]
-        sequence = Sequence(command.id, command.owner, tokens, limit, command.max_tokens)
+        sequence = Sequence(command.id, command.owner, tokens, limit, command.max_tokens, command.sampling.seed >= 0)
         voice = self._voice(command, len(tokens))
         chain = sampler.chain(command.sampling, self.model)
         chain.accept(sampler.penalised(tokens, command.sampling))
