@@ -93,7 +93,7 @@ def test_parts_of_a_character_are_entries_of_their_own(client: httpx.Client) -> 
     reply = client.post("/api/generate", json={**body, "options": {"num_predict": 24, "temperature": 0}}).json()
     assert len(reply["logprobs"]) == reply["eval_count"]
     assert any(each["token"] == "\ufffd" and each["bytes"] == [0xEF, 0xBF, 0xBD] for each in reply["logprobs"])
-    assert list(reply)[-1] == "logprobs"
+    assert list(reply)[-2:] == ["logprobs", "hoshikage"]
 
 
 def test_a_banned_token_never_comes(client: httpx.Client, server: Program) -> None:
