@@ -69,6 +69,15 @@ def test_a_stop_string_takes_its_tokens_with_it(client: httpx.Client) -> None:
     assert "".join(each["token"] for each in choice["logprobs"]["content"]) == choice["message"]["content"]
 
 
+def test_under_a_constraint_the_probabilities_are_still_the_models(client: httpx.Client) -> None:
+    plain = openai(client, logprobs=True, top_logprobs=1).json()["choices"][0]["logprobs"]["content"][0]
+    choice = openai(client, logprobs=True, top_logprobs=1, response_format={"type": "json_object"}).json()["choices"][0]
+    first, *_ = choice["logprobs"]["content"]
+    assert "".join(each["token"] for each in choice["logprobs"]["content"]) == choice["message"]["content"]
+    assert first["top_logprobs"][0]["token"] == plain["top_logprobs"][0]["token"]
+    assert first["logprob"] < first["top_logprobs"][0]["logprob"]
+
+
 def test_ollamas_lines_carry_the_entries_of_their_text(client: httpx.Client) -> None:
     *texts, last = ollama(client, top_logprobs=2)
     for line in texts:
