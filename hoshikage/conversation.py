@@ -22,7 +22,8 @@ class Message(Struct, frozen=True, kw_only=True):
 class Request(Struct, frozen=True, kw_only=True):
     """What every request for text has. `options` were given with it, `defaults` are its dialect's.
 
-    `keep_alive` in seconds: how long the model stays loaded afterwards; None leaves that as it was.
+    `keep_alive` in seconds: how long the model stays loaded afterwards; None leaves that as it was. `logprobs` asks for
+    the probability of each token and for so many alternatives; None = not at all.
     """
 
     model: str
@@ -31,6 +32,7 @@ class Request(Struct, frozen=True, kw_only=True):
     defaults: Options = field(default_factory=dict)
     keep_alive: float | None = None
     constraint: Constraint | None = None
+    logprobs: int | None = None
 
 
 class ChatRequest(Request, frozen=True, kw_only=True):
@@ -60,10 +62,22 @@ class Started(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class TokenLogprob(Struct, frozen=True, array_like=True):
+    """One token of the answer: its bytes, the natural logarithm of its probability, and the most probable tokens.
+
+    The probabilities are the model's own, before temperature and all other options. `top` is sorted, best first.
+    """
+
+    data: bytes
+    logprob: float
+    top: tuple[tuple[bytes, float], ...] = ()
+
+
 class TextDelta(Struct, frozen=True):
-    """The next piece of the answer: whole characters, never empty."""
+    """The next piece of the answer: whole characters, empty only where `logprobs`, those of its tokens, is not."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Usage(Struct, frozen=True, kw_only=True):

@@ -76,6 +76,7 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
             context=prompt.context,
             return_tokens=prompt.return_tokens,
             constraint=request.constraint,
+            logprobs=request.logprobs,
         )
         async with aclosing(lease.engine.generate(command)) as events:
             async for event in events:
@@ -110,7 +111,7 @@ def whole(options: Options, name: str, default: int, *, least: int) -> int:
 
 def _delta(event: wire.Event, lease: Lease) -> Delta:
     if isinstance(event, wire.Text):
-        return TextDelta(event.text)
+        return TextDelta(event.text, event.logprobs)
     if isinstance(event, wire.Started):
         return Started(
             prompt_tokens=event.prompt_tokens,

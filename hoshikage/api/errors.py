@@ -69,11 +69,9 @@ def status_of(error: errors.HoshikageError) -> int:
 def openai_body(error: errors.HoshikageError) -> OpenAIError:
     status = status_of(error)
     kind = OPENAI_TYPES.get(status, "server_error")
-    param = "model" if isinstance(error, errors.ModelNotFound) else None
-    if isinstance(error, errors.ConstraintRefused):
-        param = str(error.data["field"])
+    param = "model" if isinstance(error, errors.ModelNotFound) else error.data.get("field")
     code = error.code if status in {400, 404} else ("overloaded" if status == 503 else None)
-    return OpenAIError(OpenAIDetail(str(error), kind, param, code))
+    return OpenAIError(OpenAIDetail(str(error), kind, None if param is None else str(param), code))
 
 
 def for_openai(request: Request) -> bool:

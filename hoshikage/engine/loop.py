@@ -12,6 +12,7 @@ from hoshikage.engine.cache import Cache
 from hoshikage.engine.draft import Drafter
 from hoshikage.engine.llama.batch import Batch
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.logprobs import Logprobs
 from hoshikage.engine.output import TextOutput
 from hoshikage.engine.picker import Picker
 from hoshikage.engine.scheduler import Chunk, Scheduler
@@ -127,15 +128,21 @@ class Loop:
         if len(tokens) >= limit:
             reason = "the prompt is longer than the window"
             return [Refused(id=command.id, reason=reason, tokens=len(tokens), limit=limit)]
-        sequence = Sequence(command.id, command.owner, tokens, limit, command.max_tokens)
-        voice = Voice(command.id, TextOutput(command.stop), len(tokens), command.return_tokens, submitted_at=now())
+        sequence = Sequence(command.id, command.owner, tokens, limit, command.max_tokens, command.sampling.seed >= 0)
+        voice = self._voice(command, len(tokens))
         chain = sampler.chain(command.sampling, self.model)
         chain.accept(sampler.penalised(tokens, command.sampling))
-        self._active[command.id] = Running(sequence, voice, Picker(chain, request.matcher))
+        picker = Picker(chain, request.matcher, keeps_logits=command.logprobs is not None)
+        self._active[command.id] = Running(sequence, voice, picker)
         self.scheduler.submit(sequence)
         if self.drafter and command.sampling.seed < 0:
             self.drafter.open(command.id)
         return []
+
+    def _voice(self, command: Generate, n_prompt: int) -> Voice:
+        logprobs = None if command.logprobs is None else Logprobs(command.logprobs, self.model.piece)
+        output = TextOutput(command.stop)
+        return Voice(command.id, output, n_prompt, command.return_tokens, now(), logprobs)
 
     def _started(self, sequence: Sequence) -> Item:
         running = self._active[sequence.id]
@@ -204,7 +211,8 @@ class Loop:
         if ended:
             sequence.tokens.pop()
             tokens = tokens[:-1]
-        said: list[Item] = [Token(voice, token, self._step_ended_at) for token in tokens]
+        kept = running.picker.logits
+        said: list[Item] = [Token(voice, t, self._step_ended_at, kept.popleft() if kept else None) for t in tokens]
         complete = ended or running.picker.complete
         if complete or sequence.full:
             said += self._finish(running, "stop" if complete else "length")

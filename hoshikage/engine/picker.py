@@ -1,5 +1,6 @@
 """Picker: draws one sequence's tokens from the logits of its rows. Knows no text and no scheduling."""
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from hoshikage.engine.llama.chain import Chain
@@ -11,11 +12,15 @@ if TYPE_CHECKING:
 
 
 class Picker:
-    """Owns the sampler chain of one sequence, and the matcher of its constraint."""
+    """Owns the sampler chain of one sequence, and the matcher of its constraint.
 
-    def __init__(self, chain: Chain, matcher: "Matcher | None" = None) -> None:
+    With `keeps_logits`, the model's own logits of each picked token wait in `logits`.
+    """
+
+    def __init__(self, chain: Chain, matcher: "Matcher | None" = None, *, keeps_logits: bool = False) -> None:
         self._chain = chain
         self._matcher = matcher
+        self.logits: deque[bytes] | None = deque() if keeps_logits else None
         self.failure = ""
         """Why the sequence cannot go on; what was picked then is no token of it."""
 
@@ -30,6 +35,8 @@ class Picker:
 
     def pick(self, context: Context, row: int) -> int:
         """The next token of the sequence, drawn from the logits of batch row `row`."""
+        if self.logits is not None:
+            self.logits.append(context.logits(row))
         if self._matcher is None:
             return self._chain.sample(context, row)
         try:

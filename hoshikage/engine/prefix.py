@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hoshikage.engine.exact import COLD, Shape
+
 BLOCK = 256
 
 
@@ -45,7 +47,8 @@ class Resident:
     """Tokens in the KV cache under sequence id `slot`. A busy one belongs to a running sequence and grows.
 
     Only the first `n_past` of `tokens` are in the cache, `saved` of them in a snapshot too. `marks` are the positions
-    at which turns ended, in order. `used_at` is the step in which it was last needed.
+    at which turns ended, in order, `shape` is how its tokens were evaluated. `used_at` is the step in which it was
+    last needed.
     """
 
     slot: int
@@ -56,6 +59,7 @@ class Resident:
     used_at: int
     saved: int = 0
     marks: list[int] = field(default_factory=list)
+    shape: Shape = COLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Cells are counted by a ledger, so a prefix that eight sequences share counts onc
 from dataclasses import dataclass
 from typing import Protocol
 
+from hoshikage.engine.exact import COLD, reusable
 from hoshikage.engine.ledger import Ledger
 from hoshikage.engine.prefix import Match, Resident, Reuse, Saved, best_match, eviction_order, shared_length
 from hoshikage.engine.sequence import Sequence, State
@@ -55,7 +56,7 @@ class Residents:
         self.by_slot: dict[int, Resident] = {}
         self.cells = limits.cells
         self.most_cells = max(limits.cells, limits.most_cells)
-        self._slots = limits.slots
+        self._slots, self._batch = limits.slots, limits.batch
 
     @property
     def free(self) -> int:
@@ -68,21 +69,27 @@ class Residents:
         return self.ledger.held(r.slot for r in self.by_slot.values() if r.busy)
 
     def match(self, sequence: Sequence) -> Match | None:
-        """The resident that lends the longest prefix."""
-        return best_match(self.by_slot.values(), sequence.owner, sequence.tokens, self._usable)
+        """The resident that lends the longest prefix, to an exact sequence as much as was evaluated alike."""
+        match = best_match(self.by_slot.values(), sequence.owner, sequence.tokens, self._usable)
+        if match is None or not sequence.exact:
+            return match
+        length = reusable(match.length, match.resident.shape, len(sequence.tokens), self._batch)
+        return Match(match.resident, length) if length and self._usable(match.resident, length) else None
 
     def place(self, sequence: Sequence, step: int) -> None:
         """Give it a slot, with as much of its prompt in it as a resident or a snapshot can lend."""
-        match, saved = self.match(sequence), self.memory.find(sequence.owner, sequence.tokens)
+        match = self.match(sequence)
+        saved = None if sequence.exact else self.memory.find(sequence.owner, sequence.tokens)
         if saved and saved.length >= RESTORE_GAIN + (match.length if match else 0):
             slot, kept = self._restore(saved, match, sequence)
             if kept:
                 self._enter(sequence, slot, kept, saved.tier, step)
                 return
             match = self.match(sequence)
-        slot, kept, marks = self._lend(match)
+        slot, kept, marks = self._lend(match, in_place=sequence.exact)
+        shape = match.resident.shape.cut(kept, self._batch) if match else COLD
         self._enter(sequence, slot, kept, Reuse.HIT_RAM if kept else self._miss(sequence, saved), step)
-        self.by_slot[slot].marks = marks
+        self.by_slot[slot].marks, self.by_slot[slot].shape = marks, shape
 
     def leave(self, sequence: Sequence, step: int) -> None:
         """It runs no more; what it has in the cache stays, idle."""
@@ -95,9 +102,11 @@ class Residents:
         if sequence.n_past >= sequence.n_prompt:
             resident.marks = [*resident.marks, sequence.n_cached, sequence.n_prompt - 1][-MARKS:]
 
-    def extend(self, sequence: Sequence, count: int, step: int) -> None:
-        """`count` more of its tokens are in the cache."""
+    def extend(self, sequence: Sequence, count: int, step: int, *, alone: bool = False) -> None:
+        """`count` more of its tokens are in the cache; `alone` in their batch."""
         resident = self.by_slot[sequence.slot]
+        if alone:
+            resident.shape = resident.shape.after(sequence.n_past, count, self._batch)
         sequence.n_past += count
         resident.n_past, resident.used_at = sequence.n_past, step
         self.ledger.extend(sequence.slot, count)
@@ -106,7 +115,9 @@ class Residents:
         """Take back what was drafted in vain; where the model cannot, less is left and evaluated again."""
         kept = self.memory.cut(sequence.slot, keep)
         self.ledger.cut(sequence.slot, kept)
-        self.by_slot[sequence.slot].n_past = sequence.n_past = kept
+        resident = self.by_slot[sequence.slot]
+        resident.n_past = sequence.n_past = kept
+        resident.shape = resident.shape.cut(kept, self._batch)
 
     def make_room(self, count: int, spare: Resident | None = None) -> bool:
         """Evict idle residents, then grow, until `count` cells are free; whether they are."""
@@ -151,13 +162,13 @@ class Residents:
         self.ledger.extend(slot, kept)
         return slot, kept
 
-    def _lend(self, match: Match | None) -> tuple[int, int, list[int]]:
+    def _lend(self, match: Match | None, *, in_place: bool) -> tuple[int, int, list[int]]:
         """A slot, how many tokens of the prompt are in it, and the turn ends among them."""
         if match is None:
             return self._take_slot(None), 0, []
         source = match.resident
         marks = [mark for mark in source.marks if mark <= match.length]
-        if self._continues(match):
+        if self._continues(match, in_place):
             kept = self.memory.cut(source.slot, match.length)
             self.ledger.cut(source.slot, kept)
             return source.slot, kept, marks
@@ -167,12 +178,15 @@ class Residents:
             self.ledger.copy(source.slot, slot, kept)
         return slot, kept, marks
 
-    def _continues(self, match: Match) -> bool:
-        """Whether the matched sequence is cut and continued rather than copied."""
+    def _continues(self, match: Match, in_place: bool) -> bool:
+        """Whether the matched sequence is cut and continued rather than copied.
+
+        `in_place` asks for it, since tokens that follow in other cells are rounded in another way.
+        """
         if match.resident.busy:
             return False
         only_this_could_go = len(self.by_slot) == self._slots and len(eviction_order(self.by_slot.values())) == 1
-        return match.resident.n_past - match.length <= TAIL_KEPT or only_this_could_go
+        return match.resident.n_past - match.length <= TAIL_KEPT or in_place or only_this_could_go
 
     def _take_slot(self, spare: Resident | None) -> int:
         if len(self.by_slot) == self._slots:

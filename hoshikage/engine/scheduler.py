@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from hoshikage.engine import exact
 from hoshikage.engine.pace import Pace
 from hoshikage.engine.prefix import common_prefix
 from hoshikage.engine.residents import Limits, Memory, Residents
@@ -99,7 +100,7 @@ class Scheduler:
             if sequence.state is State.PREFILL:
                 sequence.n_evaluated += chunk.length
                 prefill += chunk.length
-            self.residents.extend(sequence, chunk.length, self.step)
+            self.residents.extend(sequence, chunk.length, self.step, alone=len(chunks) == 1)
             if chunk.output:
                 self._accept(chunk, sampled[sequence.id])
         self._pace.learn(prefill, elapsed_ns)
@@ -191,6 +192,12 @@ class Scheduler:
     def _decoding(self) -> int:
         return sum(s.state is State.DECODE for s in self.running)
 
+    def _wanted(self, sequence: Sequence) -> int:
+        """How many tokens its next chunk should have."""
+        if sequence.exact:
+            return exact.chunk(sequence.n_past, len(sequence.tokens), self.limits.batch)
+        return sequence.pending
+
     def _next_token(self, sequence: Sequence, decoding: int) -> Chunk:
         draft: tuple[int, ...] = ()
         if self.drafter and decoding <= DRAFTED_AT_MOST and len(self.running) == decoding and sequence.remaining > 1:
@@ -203,7 +210,7 @@ class Scheduler:
         for sequence in self.running:
             if sequence.state is State.PREFILL and budget > 0:
                 stops = [stop - sequence.n_past for stop in self._stops.get(sequence.id, ()) if stop > sequence.n_past]
-                count = min(sequence.pending, budget, *stops)
+                count = min(self._wanted(sequence), budget, *stops)
                 chunks.append(Chunk(sequence, sequence.n_past, count, count == sequence.pending))
                 budget -= count
         return chunks

@@ -18,6 +18,7 @@ class Sequence:
     """`tokens` is prompt and answer; the first `n_past` of them are in the KV cache under sequence id `slot`.
 
     `limit` is the most tokens it may ever have, `max_tokens` the most it may generate (-1 = up to the limit).
+    `exact`: equal prompts must give equal logits, cold or cached (engine/exact.py).
     `n_cached` and `reuse` tell what of the prompt was there when it was first admitted, and from where.
     """
 
@@ -26,6 +27,7 @@ class Sequence:
     tokens: list[int]
     limit: int
     max_tokens: int = -1
+    exact: bool = False
     state: State = State.WAITING
     slot: int = -1
     n_past: int = 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from hoshikage.engine.logprobs import Logprobs
 from hoshikage.engine.output import TextOutput
 from hoshikage.engine.wire import Done, Event, Text, frame
 
@@ -25,6 +26,7 @@ class Voice:
     n_prompt: int
     return_tokens: bool
     submitted_at: int
+    logprobs: Logprobs | None = None
     n_cached: int = 0
     n_evaluated: int = 0
     n_generated: int = 0
@@ -38,11 +40,12 @@ class Voice:
 
 
 class Token(NamedTuple):
-    """One sampled token, at a time of the monotonic clock in nanoseconds."""
+    """One sampled token, at a time of the monotonic clock in nanoseconds; with its logits, if they are asked for."""
 
     voice: Voice
     token: int
     at: int
+    logits: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ class Speaker:
         voice.first_at = voice.first_at or item.at
         voice.last_at = item.at
         text = voice.output.feed(self._piece(item.token))
-        said: list[Event] = [Text(voice.id, text)] if text else []
+        if voice.logprobs and item.logits is not None:
+            voice.logprobs.add(item.token, item.logits)
+        said = _text(voice, text)
         if voice.output.stopped:
             self._on_stop(voice.id)
             if not voice.return_tokens:
@@ -110,7 +115,7 @@ class Speaker:
         if voice.ended:
             return []
         voice.ended = True
-        rest = voice.output.flush()
+        said = _text(voice, voice.output.flush(), last=True)
         first = voice.first_at or voice.last_at
         done = Done(
             id=voice.id,
@@ -127,4 +132,13 @@ class Speaker:
             accepted=voice.n_accepted,
             tokens=tokens[: voice.n_prompt + voice.n_generated],
         )
-        return [Text(voice.id, rest), done] if rest else [done]
+        return [*said, done]
+
+
+def _text(voice: Voice, text: str, *, last: bool = False) -> list[Event]:
+    if voice.logprobs is None:
+        return [Text(voice.id, text)] if text else []
+    over = last or voice.output.stopped
+    track = voice.logprobs
+    entries = track.finish(text, stopped=voice.output.stopped) if over else track.release(text)
+    return [Text(voice.id, text, entries)] if text or entries else []

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from hoshikage.constraints import Constraint
+from hoshikage.conversation import TokenLogprob
 from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank, Scores
 from hoshikage.engine.wire_tokens import Count, Counted, Detokenize, Detokenized, Tokenize, Tokenized
 from hoshikage.sampling import SamplingOptions
@@ -48,7 +49,10 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
 
 
 class Generate(Struct, tag="generate", frozen=True, kw_only=True):
-    """Continue `context` + `prompt`. `max_tokens` -1 = to the limit; `num_ctx` 0 = the window."""
+    """Continue `context` + `prompt`. `max_tokens` -1 = to the limit; `num_ctx` 0 = the window.
+
+    `logprobs` is how many alternatives to each token are reported with it; None = not even the token's own.
+    """
 
     id: int
     owner: str
@@ -60,6 +64,7 @@ class Generate(Struct, tag="generate", frozen=True, kw_only=True):
     context: tuple[int, ...] = ()
     return_tokens: bool = False
     constraint: Constraint | None = None
+    logprobs: int | None = None
 
 
 class Cancel(Struct, tag="cancel", frozen=True):
@@ -107,9 +112,12 @@ class Started(Struct, tag="started", frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-class Text(Struct, tag="text", frozen=True):
+class Text(Struct, tag="text", frozen=True, omit_defaults=True):
+    """The next text of a sequence, with what was asked for of its tokens' probabilities."""
+
     id: int
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Done(Struct, tag="done", frozen=True, kw_only=True):

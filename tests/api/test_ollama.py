@@ -77,7 +77,8 @@ def test_generate_streams_responses_and_gives_a_context(client: httpx.Client) ->
     *deltas, last = lines(client.post("/api/generate", json=body))
     assert "".join(d["response"] for d in deltas)
     assert last["response"] == ""
-    again = client.post("/api/generate", json={**body, "context": last["context"], "stream": False}).json()
+    more = {"context": last["context"], "stream": False, "options": {"num_predict": 8}}
+    again = client.post("/api/generate", json={**body, **more}).json()
     assert again["context"][: len(last["context"])] == last["context"]
     assert again["prompt_eval_cached_count"] >= len(last["context"]) - 1
 

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from hoshikage.api.ollama.options import options_of
+from hoshikage.api.ollama.options import ignored, options_of
 from hoshikage.api.ollama.replies import Body, emptied
 from hoshikage.api.ollama.wire import Base, keep_alive
 from hoshikage.generation import Backend, load
@@ -21,4 +21,4 @@ async def load_or_unload(backend: Backend, entry: Entry, asked: Base, body: Body
 
 def warnings_of(asked: Base) -> tuple[str, ...]:
     """What was asked for and not done, for the warning header."""
-    return ("think-ignored",) if asked.think else ()
+    return (*(("think-ignored",) if asked.think else ()), *ignored(asked.options))

@@ -2,14 +2,43 @@
 
 import math
 
-from hoshikage.api.errors import OllamaFault
+from msgspec.inspect import BoolType, FloatType, IntType, Metadata, StructType, Type, VarTupleType, type_info
 
-INTEGERS = frozenset(
-    "num_ctx num_batch num_gpu main_gpu num_thread draft_num_predict num_keep seed num_predict top_k"
-    " repeat_last_n".split()
+from hoshikage.api.errors import OllamaFault
+from hoshikage.sampling import SamplingOptions
+
+LOADING = "num_ctx num_batch num_gpu main_gpu num_thread draft_num_predict num_keep num_predict".split()
+MEANINGLESS = frozenset(
+    "tfs_z penalize_newline num_keep numa low_vram f16_kv logits_all vocab_only use_mlock embedding_only".split()
 )
-FLOATS = frozenset("top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty".split())
-BOOLEANS = frozenset({"use_mmap"})
+"""Old clients send them; llama.cpp has nothing of that name any more, or hoshikage never shifts a context."""
+
+GO_TYPES: dict[type, str] = {
+    IntType: "of type integer",
+    FloatType: "of type float32",
+    BoolType: "of type boolean",
+    VarTupleType: "of type array",
+}
+
+
+def _sampling() -> dict[str, str]:
+    """The sampling options that can be given here, and their types as Ollama names them."""
+    info = type_info(SamplingOptions)
+    assert isinstance(info, StructType)  # noqa: S101
+    found = {field.name: GO_TYPES.get(type(_bare(field.type))) for field in info.fields}
+    return {name: kind for name, kind in found.items() if kind}
+
+
+def _bare(given: Type) -> Type:
+    return given.type if isinstance(given, Metadata) else given
+
+
+KINDS = {
+    **dict.fromkeys(LOADING, "of type integer"),
+    **_sampling(),
+    "use_mmap": "of type boolean",
+    "stop": "of type array",
+}
 
 
 def options_of(given: dict[str, object]) -> dict[str, object]:
@@ -17,22 +46,25 @@ def options_of(given: dict[str, object]) -> dict[str, object]:
 
     Raises OllamaFault (500, as Ollama does) naming the option and its type.
     """
-    return {name: _typed(name, value) for name, value in given.items() if name in KNOWN and value is not None}
+    return {name: _typed(name, value) for name, value in given.items() if name in KINDS and value is not None}
 
 
-KNOWN = INTEGERS | FLOATS | BOOLEANS | {"stop"}
+def ignored(given: dict[str, object]) -> tuple[str, ...]:
+    """Warnings of options that are Ollama's but do nothing."""
+    return tuple(f"option-ignored={name}" for name, value in given.items() if name in MEANINGLESS and value is not None)
 
 
 def _typed(name: str, value: object) -> object:
+    kind = KINDS[name]
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if name in INTEGERS:
-        return int(value) if number else _refuse(name, "of type integer")  # type: ignore[call-overload]
-    if name in FLOATS:
-        return float(value) if number else _refuse(name, "of type float32")  # type: ignore[arg-type]
-    if name in BOOLEANS:
-        return value if isinstance(value, bool) else _refuse(name, "of type boolean")
+    if kind == "of type integer":
+        return int(value) if number else _refuse(name, kind)  # type: ignore[call-overload]
+    if kind == "of type float32":
+        return float(value) if number else _refuse(name, kind)  # type: ignore[arg-type]
+    if kind == "of type boolean":
+        return value if isinstance(value, bool) else _refuse(name, kind)
     if not isinstance(value, list):
-        return _refuse(name, "of type array")
+        return _refuse(name, kind)
     return value if all(isinstance(each, str) for each in value) else _refuse(name, "of an array of strings")
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaError
 from hoshikage.api.http import Stream, encode, json_reply, until_disconnect, warning_headers
-from hoshikage.conversation import Delta, Finished, Started, TextDelta, Usage
+from hoshikage.api.ollama.logprobs import member
+from hoshikage.conversation import Delta, Finished, Started, TextDelta, TokenLogprob, Usage
 from hoshikage.errors import HoshikageError
 
 Body = Callable[[str], dict[str, Any]]
@@ -38,8 +39,13 @@ def emptied(model: str, body: Body, reason: str) -> Response:
     return json_reply({**head(model), **body(""), "done": True, "done_reason": reason})
 
 
-def last(model: str, body: dict[str, Any], finished: Finished, started_ns: int) -> dict[str, Any]:
-    """The object with done:true. Durations in nanoseconds; zeros are left out."""
+def last(
+    model: str, body: dict[str, Any], finished: Finished, started_ns: int, entries: Sequence[TokenLogprob] = ()
+) -> dict[str, Any]:
+    """The object with done:true. Durations in nanoseconds; zeros are left out.
+
+    A chat's logprobs come before the counts, those of generate after them, as in Ollama.
+    """
     usage = finished.usage
     context = {"context": finished.tokens} if finished.tokens else {}
     metrics = {
@@ -52,8 +58,9 @@ def last(model: str, body: dict[str, Any], finished: Finished, started_ns: int) 
         "eval_duration": usage.eval_ns,
     }
     end = {"done": True, "done_reason": finished.reason, **context}
-    own = {"hoshikage": {"cache": cache(usage)}}
-    return {**head(model), **body, **end, **{name: value for name, value in metrics.items() if value}, **own}
+    counts = {name: value for name, value in metrics.items() if value}
+    rest = {**member(entries), **counts} if "message" in body else {**counts, **member(entries)}
+    return {**head(model), **body, **end, **rest, "hoshikage": {"cache": cache(usage)}}
 
 
 def cache(usage: Usage) -> dict[str, Any]:
@@ -80,27 +87,29 @@ async def answered(request: Request, asked: Asked, deltas: AsyncGenerator[Delta,
     headers = warning_headers(asked.warnings, asked.num_ctx, started)
     if asked.stream:
         return Stream(lines(asked, deltas, started_ns), failure, NDJSON, headers)
-    text, finished = await until_disconnect(request, collected(deltas))
-    return json_reply(last(asked.model, asked.body(text), finished, started_ns), headers=headers)
+    text, entries, finished = await until_disconnect(request, collected(deltas))
+    return json_reply(last(asked.model, asked.body(text), finished, started_ns, entries), headers=headers)
 
 
 async def lines(asked: Asked, deltas: AsyncGenerator[Delta, None], started_ns: int) -> AsyncGenerator[bytes, None]:
     async with aclosing(deltas):
         async for delta in deltas:
             if isinstance(delta, TextDelta):
-                yield line({**head(asked.model), **asked.body(delta.text), "done": False})
+                yield line({**head(asked.model), **asked.body(delta.text), "done": False, **member(delta.logprobs)})
             elif isinstance(delta, Finished):
                 yield line(last(asked.model, asked.body(""), delta, started_ns))
 
 
-async def collected(deltas: AsyncGenerator[Delta, None]) -> tuple[str, Finished]:
+async def collected(deltas: AsyncGenerator[Delta, None]) -> tuple[str, list[TokenLogprob], Finished]:
     parts: list[str] = []
+    entries: list[TokenLogprob] = []
     async with aclosing(deltas):
         async for delta in deltas:
             if isinstance(delta, Finished):
-                return "".join(parts), delta
+                return "".join(parts), entries, delta
             if not isinstance(delta, Started):
                 parts.append(delta.text)
+                entries += delta.logprobs
     raise RuntimeError("a generation ended without Finished")
 
 

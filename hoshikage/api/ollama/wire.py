@@ -64,8 +64,6 @@ def check(request: Base) -> None:
     if isinstance(request.think, str) and request.think not in THINK_LEVELS:
         accepted = '"high", "medium", "low", "max", true, or false'
         raise OllamaFault(400, f'invalid think value: "{request.think}" (must be {accepted})')
-    if request.logprobs:
-        raise OllamaFault(400, "logprobs are not available in this version of hoshikage")
 
 
 def keep_alive(request: Base) -> float | None:
@@ -87,6 +85,7 @@ def to_chat(request: ChatRequest, owner: str) -> Chat:
         options=options_of(request.options),
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
+        logprobs=request.top_logprobs if request.logprobs else None,
         messages=tuple(Turn(role=message.role.lower(), content=message.content) for message in request.messages),
     )
 
@@ -98,6 +97,7 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         options=options_of(request.options),
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
+        logprobs=request.top_logprobs if request.logprobs else None,
         prompt=request.prompt,
         system=request.system or None,
         raw=request.raw,

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,9 +11,11 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import openai_body
 from hoshikage.api.http import Stream, encode, json_reply, services, until_disconnect, warning_headers
+from hoshikage.api.openai.logprobs import content
+from hoshikage.api.openai.options import sampling_of
 from hoshikage.api.openai.wire import Ask, decode, to_ask
 from hoshikage.chat import chat
-from hoshikage.conversation import Delta, Finished, TextDelta, Usage
+from hoshikage.conversation import Delta, Finished, TextDelta, TokenLogprob, Usage
 from hoshikage.errors import HoshikageError
 
 FINGERPRINT = "b_hoshikage"
@@ -22,7 +24,8 @@ SSE = "text/event-stream; charset=utf-8"
 
 async def completions(request: Request) -> Response:
     """Continue the messages, as one object or as server-sent events."""
-    ask = to_ask(decode(await request.body()), "local")
+    body = await request.body()
+    ask = to_ask(decode(body), sampling_of(body), "local")
     backend = services(request).backend
     name = backend.registry.find(ask.chat.model).name
     deltas = chat(backend, ask.chat)
@@ -30,7 +33,7 @@ async def completions(request: Request) -> Response:
     headers = warning_headers(ask.warnings, ask.chat.options.get("num_ctx"), started)
     if ask.stream:
         return Stream(events(ask, name, deltas), failure, SSE, headers)
-    return json_reply(await until_disconnect(request, whole(name, deltas)), 200, headers, "application/json")
+    return json_reply(await until_disconnect(request, whole(ask, name, deltas)), 200, headers, "application/json")
 
 
 def head(name: str, kind: str) -> dict[str, Any]:
@@ -44,17 +47,20 @@ def head(name: str, kind: str) -> dict[str, Any]:
     }
 
 
-async def whole(name: str, deltas: AsyncGenerator[Delta, None]) -> dict[str, Any]:
+async def whole(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> dict[str, Any]:
     parts: list[str] = []
+    entries: list[TokenLogprob] = []
     reason, used = "stop", None
     async with aclosing(deltas):
         async for delta in deltas:
             if isinstance(delta, TextDelta):
                 parts.append(delta.text)
+                entries += delta.logprobs
             elif isinstance(delta, Finished):
                 reason, used = delta.reason, usage(delta.usage)
     message = {"role": "assistant", "content": "".join(parts), "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    logprobs = None if ask.chat.logprobs is None else content(entries)
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": reason}
     return {**head(name, "chat.completion"), "choices": [choice], "usage": used}
 
 
@@ -62,14 +68,16 @@ async def events(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> As
     """The role first, then text, the finish reason, the usage if asked for, and [DONE]."""
     start = head(name, "chat.completion.chunk")
 
-    def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
-        return event({**start, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]})
+    def chunk(delta: dict[str, Any], reason: str | None = None, entries: Sequence[TokenLogprob] = ()) -> bytes:
+        logprobs = content(entries) if entries else None
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return event({**start, "choices": [choice]})
 
     yield chunk({"role": "assistant", "content": None})
     async with aclosing(deltas):
         async for delta in deltas:
             if isinstance(delta, TextDelta):
-                yield chunk({"content": delta.text})
+                yield chunk({"content": delta.text}, entries=delta.logprobs)
             elif isinstance(delta, Finished):
                 yield chunk({}, delta.reason)
                 if ask.include_usage:

@@ -10,12 +10,13 @@ import msgspec
 from msgspec import Struct, field
 
 from hoshikage.api.errors import OpenAIFault
+from hoshikage.api.openai.decode import Number, decoded, integer
+from hoshikage.api.openai.logprobs import count_of
 from hoshikage.api.openai.response_format import constraint_of
 from hoshikage.conversation import ChatRequest as Chat
 from hoshikage.conversation import Message as Turn
 from hoshikage.durations import keep_alive_seconds
 
-Number = int | float
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
 STOPS_MAX = 16
@@ -45,14 +46,6 @@ class ChatRequest(Struct, kw_only=True):
     max_tokens: Number | None = None
     max_completion_tokens: Number | None = None
     num_ctx: Number | None = None
-    temperature: Number | None = None
-    top_p: Number | None = None
-    top_k: Number | None = None
-    min_p: Number | None = None
-    presence_penalty: Number | None = None
-    frequency_penalty: Number | None = None
-    repeat_penalty: Number | None = None
-    seed: Number | None = None
     stop: str | list[str] | None = None
     keep_alive: Any = None
     n: Number | None = None
@@ -61,7 +54,7 @@ class ChatRequest(Struct, kw_only=True):
     functions: Any = None
     response_format: Any = None
     logprobs: bool | None = None
-    logit_bias: dict[str, Any] | None = None
+    top_logprobs: Number | None = None
     audio: Any = None
     web_search_options: Any = None
     moderation: Any = None
@@ -76,23 +69,15 @@ class Ask(Struct, frozen=True):
     warnings: tuple[str, ...] = field(default=())
 
 
-_decode = msgspec.json.Decoder(ChatRequest, strict=True).decode
+_decoder = msgspec.json.Decoder(ChatRequest, strict=True)
 
 
 def decode(body: bytes) -> ChatRequest:
-    """The request. Raises OpenAIFault (400) naming the field."""
-    try:
-        return _decode(body)
-    except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$")
-        param = path.rstrip("`").lstrip(".") or None
-        code = "missing_required_parameter" if "missing required" in text else "invalid_type"
-        raise OpenAIFault(f"{param}: {text}" if param else text, param=param, code=code) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OpenAIFault(f"the request body is not valid JSON: {error}") from error
+    """The request; sampling_of() reads the sampling options. Raises OpenAIFault (400) naming the field."""
+    return decoded(_decoder, body)
 
 
-def to_ask(request: ChatRequest, owner: str) -> Ask:
+def to_ask(request: ChatRequest, sampling: dict[str, object], owner: str) -> Ask:
     """Raises OpenAIFault for what this version cannot honour."""
     refuse(request)
     if not request.messages:
@@ -100,10 +85,11 @@ def to_ask(request: ChatRequest, owner: str) -> Ask:
     chat = Chat(
         model=request.model,
         owner=owner,
-        options=options_of(request),
+        options={**sampling, **options_of(request)},
         defaults=DEFAULTS,
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.response_format),
+        logprobs=count_of(request.logprobs, request.top_logprobs),
         messages=tuple(turn(message, at) for at, message in enumerate(request.messages)),
     )
     usage = bool(request.stream_options and request.stream_options.include_usage)
@@ -115,8 +101,6 @@ def refuse(request: ChatRequest) -> None:
     """What would change the answer's meaning if it were passed over in silence."""
     asked = {
         "n": request.n not in {None, 1},
-        "logprobs": bool(request.logprobs),
-        "logit_bias": bool(request.logit_bias),
         "tool_choice": request.tool_choice not in {None, "none", "auto"} if _plain(request.tool_choice) else True,
         "functions": bool(request.functions),
         "audio": request.audio is not None,
@@ -134,21 +118,13 @@ def _plain(value: object) -> bool:
 
 
 def options_of(request: ChatRequest) -> dict[str, object]:
-    """Ollama's names for what was given."""
+    """Ollama's names for what was given beside the sampling options."""
     most = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
     if most is not None and (most == 0 or most < -1):
         raise OpenAIFault(f"max_tokens is {most}: it must be at least 1", param="max_tokens", code="invalid_value")
-    same = ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty")
-    options: dict[str, object] = {name: getattr(request, name) for name in same}
-    options |= {name: integer(name, getattr(request, name)) for name in ("top_k", "seed", "num_ctx")}
+    options: dict[str, object] = {"num_ctx": integer("num_ctx", request.num_ctx)}
     options |= {"num_predict": integer("max_tokens", most), "stop": stops(request.stop)}
     return {name: value for name, value in options.items() if value is not None}
-
-
-def integer(name: str, value: Number | None) -> int | None:
-    if value is None or int(value) == value:
-        return None if value is None else int(value)
-    raise OpenAIFault(f"{name} is {value}: it must be an integer", param=name, code="invalid_type")
 
 
 def stops(given: str | list[str] | None) -> list[str] | None:

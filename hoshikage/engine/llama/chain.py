@@ -1,7 +1,12 @@
 """Chain: an owned chain of llama.cpp's samplers, and the links it is made of."""
 
+import ctypes
+
 from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.context import Context
+
+MIROSTAT_CANDIDATES = 100
+"""From how many tokens Mirostat 1 estimates the slope of the distribution: the paper's and llama.cpp's number."""
 
 
 class Chain:
@@ -30,28 +35,59 @@ class Chain:
             self.handle = None
 
 
+def bias_link(n_vocab: int, biases: list[tuple[int, float]]) -> object:
+    """`biases` are pairs of a token id below `n_vocab` and what its logit gains."""
+    array = (C.llama_logit_bias * len(biases))(*(C.llama_logit_bias(*pair) for pair in biases))
+    return C.llama_sampler_init_logit_bias(n_vocab, len(biases), array)
+
+
 def penalties_link(n_vocab: int, last_n: int, repeat: float, frequency: float, presence: float) -> object:
     return C.llama_sampler_init_penalties(n_vocab, last_n, repeat, frequency, presence)
+
+
+def dry_link(
+    vocab: object, multiplier: float, base: float, allowed: int, last_n: int, breakers: tuple[str, ...]
+) -> object:
+    texts = (ctypes.c_char_p * len(breakers))(*(text.encode("utf-8", "replace") for text in breakers))
+    return C.llama_sampler_init_dry(vocab, multiplier, base, allowed, last_n, texts, len(breakers))
+
+
+def top_n_sigma_link(n: float) -> object:
+    return C.llama_sampler_init_top_n_sigma(n)
 
 
 def top_k_link(k: int) -> object:
     return C.llama_sampler_init_top_k(k)
 
 
-def typical_link(p: float) -> object:
-    return C.llama_sampler_init_typical(p, 1)
+def typical_link(p: float, min_keep: int) -> object:
+    return C.llama_sampler_init_typical(p, min_keep)
 
 
-def top_p_link(p: float) -> object:
-    return C.llama_sampler_init_top_p(p, 1)
+def top_p_link(p: float, min_keep: int) -> object:
+    return C.llama_sampler_init_top_p(p, min_keep)
 
 
-def min_p_link(p: float) -> object:
-    return C.llama_sampler_init_min_p(p, 1)
+def min_p_link(p: float, min_keep: int) -> object:
+    return C.llama_sampler_init_min_p(p, min_keep)
 
 
-def temperature_link(temperature: float) -> object:
-    return C.llama_sampler_init_temp(temperature)
+def xtc_link(probability: float, threshold: float, min_keep: int, seed: int) -> object:
+    return C.llama_sampler_init_xtc(probability, threshold, min_keep, seed)
+
+
+def temperature_link(temperature: float, spread: float, exponent: float) -> object:
+    return C.llama_sampler_init_temp_ext(temperature, spread, exponent)
+
+
+def mirostat_link(version: int, n_vocab: int, seed: int, tau: float, eta: float) -> object:
+    if version == 1:
+        return C.llama_sampler_init_mirostat(n_vocab, seed, tau, eta, MIROSTAT_CANDIDATES)
+    return C.llama_sampler_init_mirostat_v2(seed, tau, eta)
+
+
+def adaptive_link(target: float, decay: float, seed: int) -> object:
+    return C.llama_sampler_init_adaptive_p(target, decay, seed)
 
 
 def draw_link(seed: int) -> object:

@@ -50,6 +50,11 @@ class Context:
             raise SequenceFailed(reason=f"llama_decode returned {code}")
         return bool(code == 0)
 
+    def logits(self, row: int) -> bytes:
+        """A copy of the logits of batch row `row`: a float32 for each token id."""
+        size = ctypes.sizeof(ctypes.c_float) * self._model.n_vocab
+        return ctypes.string_at(C.llama_get_logits_ith(self.handle, row), size)
+
     def cut(self, slot: int, keep: int) -> int:
         """Keep the first `keep` tokens of a sequence; keeps none where that prefix would be wrong."""
         kept = keep if self.holds(slot, keep) else 0

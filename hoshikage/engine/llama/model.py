@@ -1,6 +1,7 @@
 """Model: the weights and the vocabulary of one GGUF file."""
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,6 +112,18 @@ class Model:
         if known is None:
             known = self._ends[token] = bool(C.llama_vocab_is_eog(self.vocab, token))
         return known
+
+    @functools.cached_property
+    def ending(self) -> list[int]:
+        """All tokens that end the generation."""
+        return [token for token in range(self.n_vocab) if C.llama_vocab_is_eog(self.vocab, token)]
+
+    @functools.cached_property
+    def suppressed(self) -> list[int]:
+        """Tokens that the model's file says are never to be drawn."""
+        count = ctypes.c_int32()
+        tokens = C.llama_vocab_get_suppress_tokens(self.vocab, ctypes.byref(count))
+        return list(tokens[: count.value]) if tokens else []
 
     @property
     def bos(self) -> str:
