@@ -42,7 +42,15 @@ class Backend:
             places=self.places,
             step_ms=self.settings.step_budget_ms,
             speculation=self.settings.speculation,
+            draft_path=self._draft_path(entry),
         )
+
+    def _draft_path(self, entry: Entry) -> str:
+        """The file of the model that drafts for this one. Raises ModelNotFound if the setting names none."""
+        if self.settings.draft_model == "off":
+            return ""
+        file = self.registry.find(self.settings.draft_model).file
+        return "" if file == entry.file else str(file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,13 @@ class Settings:
         "guess repeated text ahead and verify it in one step",
         "繰り返しの文を先読みして一度に検証する",
     )
+    draft_model: str = setting(
+        "DRAFT_MODEL",
+        text,
+        "off",
+        "name of a small model that guesses ahead for larger ones with the same vocabulary, or off",
+        "同じ語彙を持つ大きなモデルのために先読みする小さなモデルの名前（off で無効）",
+    )
     n_batch: int = setting("N_BATCH", integer(1, 2**16), "512", "tokens evaluated at once", "1 回に処理するトークン数")
     n_threads: int = setting(
         "N_THREADS", integer(0, 1024), "0", "compute threads; 0 = physical cores", "計算スレッド数。0 は物理コア数"

@@ -7,6 +7,7 @@ the steps themselves, and how often a guess comes true by the length of the matc
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from hoshikage.engine.pace import mean
 from hoshikage.engine.sequence import Sequence
@@ -23,6 +24,7 @@ MARGIN = 1.08
 BUCKETS = (NGRAM, 6, 12, 24)
 """Match lengths from which on another acceptance rate counts."""
 FIRST_RATES = (0.3, 0.5, 0.7, 0.85)
+HELPED_RATE = 0.7
 RATE_WEIGHT = 0.15
 
 
@@ -91,39 +93,44 @@ class Costs:
 
 
 @dataclass(slots=True)
-class Rates:
-    """How probable it is that a drafted token comes true, by the length of the match."""
+class Rate:
+    """How probable it is that a drafted token comes true after the ones before it."""
 
-    by_bucket: list[float] = field(default_factory=lambda: [*FIRST_RATES])
+    value: float
 
-    def of(self, match: int) -> float:
-        return self.by_bucket[self._bucket(match)]
+    def learn(self, *, came_true: bool) -> None:
+        self.value += RATE_WEIGHT * (came_true - self.value)
 
-    def learn(self, match: int, *, came_true: bool) -> None:
-        bucket = self._bucket(match)
-        self.by_bucket[bucket] += RATE_WEIGHT * (came_true - self.by_bucket[bucket])
 
-    def _bucket(self, match: int) -> int:
-        return sum(match >= least for least in BUCKETS) - 1
+class Helper(Protocol):
+    """A second way to guess, which costs time. `token_ns` is what a guessed token takes."""
+
+    @property
+    def token_ns(self) -> float: ...
+    def guess(self, id_: int, tokens: list[int], most: int) -> tuple[int, ...]: ...
+    def close(self, id_: int) -> None: ...
 
 
 @dataclass(slots=True)
 class Memo:
-    """What is remembered of one sequence; `guess` was made at its length `at`."""
+    """What is remembered of one sequence; `guess` was made at its length `at`, and is judged by `rate`."""
 
     lookup: Lookup = field(default_factory=Lookup)
-    rates: Rates = field(default_factory=Rates)
-    guess: Guess | None = None
+    rates: tuple[Rate, ...] = field(default_factory=lambda: tuple(Rate(value) for value in FIRST_RATES))
+    helped: Rate = field(default_factory=lambda: Rate(HELPED_RATE))
+    guess: tuple[int, ...] = ()
+    rate: Rate = field(default_factory=lambda: Rate(0.0))
     at: int = 0
 
 
 class Drafter:
     """Drafts for the sequences of one context. Every guess is judged afterwards, drafted or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, helper: Helper | None = None) -> None:
         self.costs = Costs()
         self.drafted = 0
         self.accepted = 0
+        self._helper = helper
         self._memos: dict[int, Memo] = {}
 
     def open(self, id_: int) -> None:
@@ -131,7 +138,8 @@ class Drafter:
         self._memos[id_] = Memo()
 
     def close(self, id_: int) -> None:
-        self._memos.pop(id_, None)
+        if self._memos.pop(id_, None) and self._helper:
+            self._helper.close(id_)
 
     def draft(self, sequence: Sequence, others: int) -> tuple[int, ...]:
         """The guess that pays in a step in which `others` decode too; empty if none does."""
@@ -139,10 +147,12 @@ class Drafter:
         if memo is None:
             return ()
         self._judge(memo, sequence.tokens)
-        memo.guess, memo.at = memo.lookup.guess(sequence.tokens, LENGTHS[-1]), len(sequence.tokens)
-        if memo.guess is None:
-            return ()
-        return memo.guess.tokens[: self._length(memo.rates.of(memo.guess.match), others)]
+        memo.guess, memo.at = (), len(sequence.tokens)
+        if found := memo.lookup.guess(sequence.tokens, LENGTHS[-1]):
+            memo.guess, memo.rate = found.tokens, memo.rates[_bucket(found.match)]
+            if length := self._length(memo.rate.value, others):
+                return found.tokens[:length]
+        return self._helped(self._helper, memo, sequence, others) if self._helper else ()
 
     def learn(self, lengths: Mapping[int, int], elapsed_ns: int) -> None:
         """A step of decoding sequences only, with so many tokens of each id, has taken so long."""
@@ -153,23 +163,35 @@ class Drafter:
         self.drafted += drafted
         self.accepted += accepted
 
+    def _helped(self, helper: Helper, memo: Memo, sequence: Sequence, others: int) -> tuple[int, ...]:
+        length = self._length(memo.helped.value, others, helper.token_ns)
+        guess = helper.guess(sequence.id, sequence.tokens, length) if length else ()
+        if guess:
+            memo.guess, memo.rate = guess, memo.helped
+        return guess
+
     def _judge(self, memo: Memo, tokens: list[int]) -> None:
-        if memo.guess is None or memo.at >= len(tokens):
+        if memo.at >= len(tokens):
             return
-        for guessed, token in zip(memo.guess.tokens, tokens[memo.at :], strict=False):
-            memo.rates.learn(memo.guess.match, came_true=guessed == token)
+        for guessed, token in zip(memo.guess, tokens[memo.at :], strict=False):
+            memo.rate.learn(came_true=guessed == token)
             if guessed != token:
                 return
 
-    def _length(self, rate: float, others: int) -> int:
+    def _length(self, rate: float, others: int, token_ns: float = 0.0) -> int:
         """The draft length that promises most tokens a second, 0 if none beats a plain step by MARGIN."""
         plain = self.costs.ns(1 + others)
         best, most = 0, MARGIN
         for length in LENGTHS:
-            gain = _expected(rate, length) * plain / self.costs.ns(1 + others + length)
+            cost = self.costs.ns(1 + others + length) + length * token_ns
+            gain = _expected(rate, length) * plain / cost
             if gain > most:
                 best, most = length, gain
         return best
+
+
+def _bucket(match: int) -> int:
+    return sum(match >= least for least in BUCKETS) - 1
 
 
 def _expected(rate: float, length: int) -> float:

@@ -85,19 +85,19 @@ class Loop:
 
     def step(self) -> list[Item]:
         """Decode one batch; what is to be said about it."""
-        started = now()
         chunks, admitted = self.scheduler.plan()
         said = [self._started(s) for s in admitted]
         if not chunks:
             return said + self._starved()
-        rows = self._fill(chunks)
+        planned, rows = now(), self._fill(chunks)
         if not self._decode():
             self._after_full_cache()
             return said
         drawn = self._sample(rows)
-        self.scheduler.commit(chunks, drawn, now() - started)
+        elapsed = now() - planned
+        self.scheduler.commit(chunks, drawn, elapsed)
         if self.drafter and len(rows) == len(chunks):
-            self.drafter.learn({chunk.sequence.id: chunk.length for chunk in chunks}, now() - started)
+            self.drafter.learn({chunk.sequence.id: chunk.length for chunk in chunks}, elapsed)
         for chunk, _ in rows:
             said += self._tokens(self._active[chunk.sequence.id], chunk, drawn[chunk.sequence.id])
         return said

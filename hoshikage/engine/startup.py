@@ -1,11 +1,13 @@
 """From the command that loads a model to what serves it: window, cache, snapshots. Reads no socket."""
 
+import logging
 from pathlib import Path
 
 from hoshikage.engine import wire
 from hoshikage.engine.cache import Cache
 from hoshikage.engine.desk import Desk
 from hoshikage.engine.draft import Drafter
+from hoshikage.engine.draft_model import DraftModel
 from hoshikage.engine.embedder import Embedder
 from hoshikage.engine.fingerprint import fingerprint
 from hoshikage.engine.llama import library
@@ -18,6 +20,7 @@ from hoshikage.engine.residents import Limits
 from hoshikage.engine.scheduler import Scheduler
 from hoshikage.engine.shelf import Place, Shelf
 from hoshikage.engine.threads import physical_cores
+from hoshikage.errors import LoadFailed
 
 SEQUENCES = 256
 """Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
@@ -27,6 +30,8 @@ KV_SHARE = 4
 """A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
 KV_TYPE = "f16"
 NS_PER_MS = 1_000_000
+
+log = logging.getLogger("hoshikage.startup")
 POOLED_CELLS = 8192
 """The longest input for a vector in tokens, where N_CTX leaves it open: its memory comes on top of the cache's."""
 
@@ -55,8 +60,23 @@ def loop(model: Model, load: wire.Load) -> Loop:
     cache = Cache(make, min(most, FIRST_CELLS), slots, shelf(model, load))
     limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most)
     scheduler = Scheduler(limits, cache, budget_ns=load.step_ms * NS_PER_MS)
-    drafter = Drafter() if load.speculation and not model.keeps_state else None
+    drafter = Drafter(draft_model(model, load, window)) if load.speculation and not model.keeps_state else None
     return Loop(model, cache, scheduler, window, drafter)
+
+
+def draft_model(model: Model, load: wire.Load, window: int) -> DraftModel | None:
+    """The small model that guesses for this one, if there is one with its vocabulary."""
+    if not load.draft_path:
+        return None
+    try:
+        small = Model(Path(load.draft_path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
+        if small.n_vocab != model.n_vocab or small.keeps_state:
+            log.warning("%s cannot draft for this model: it has another vocabulary, or keeps a state", load.draft_path)
+            return None
+        return DraftModel(small, window=min(window, FIRST_CELLS), threads=load.n_threads or physical_cores())
+    except LoadFailed as error:
+        log.warning("no drafts by %s: %s", load.draft_path, error)
+        return None
 
 
 def most_cells(model: Model, load: wire.Load) -> int:

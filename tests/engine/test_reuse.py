@@ -19,7 +19,7 @@ GB = 10**9
 STORY = "The old bridge was painted red, and nobody remembered why. " * 20
 
 
-def load(path: Path, ram: Path | None = None, disk: Path | None = None, **more: int | bool) -> wire.Load:
+def load(path: Path, ram: Path | None = None, disk: Path | None = None, **more: int | bool | str) -> wire.Load:
     places = [wire.Place(folder=str(ram), budget=GB, ram=True)] if ram else []
     places += [wire.Place(folder=str(disk), budget=GB, ram=False)] if disk else []
     common = {"n_ctx": 4096, "n_batch": 512, "n_threads": 0, "n_gpu_layers": 0, "num_parallel": 16, **more}
@@ -151,6 +151,24 @@ async def test_two_hundred_cancelled_requests_leave_no_sequence_behind(tiny: Pat
     _, end = await said(engine, ask(STORY, new=3))
     await engine.close()
     assert end.completion_tokens == 3
+
+
+async def test_a_draft_model_guesses_for_a_larger_one(starter: Path) -> None:
+    """The model is its own small one here: nearly all that it guesses is what it would have said."""
+    engine = await Engine.start(load(starter, draft_path=str(starter)))
+    prompt = "<|im_start|>user\nTell me about the sea.<|im_end|>\n<|im_start|>assistant\n"
+    command = wire.Generate(id=0, owner="a", prompt=prompt, sampling=SamplingOptions(temperature=0.0), max_tokens=40)
+    _, end = await said(engine, command)
+    await engine.close()
+    assert end.completion_tokens == 40
+    assert end.accepted >= 0.8 * end.drafted > 0
+
+
+async def test_a_draft_model_with_another_vocabulary_is_left_out(starter: Path, tiny: Path) -> None:
+    engine = await Engine.start(load(starter, draft_path=str(tiny)))
+    _, end = await said(engine, ask(ENDLESS, new=4))
+    await engine.close()
+    assert (end.completion_tokens, end.drafted) == (4, 0)
 
 
 async def test_drafted_text_is_counted_and_a_seed_turns_it_off(starter: Path) -> None:
