@@ -13,10 +13,16 @@ from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
 from hoshikage.errors import EngineCrashed
 from hoshikage.sampling import SamplingOptions
-from tests.engine.test_engine import ENDLESS, ask, said
+from tests.engine.test_engine import ENDLESS, said
 
 GB = 10**9
 STORY = "The old bridge was painted red, and nobody remembered why. " * 20
+
+
+def ask(prompt: str, *, new: int = 16, owner: str = "a", seed: int = -1) -> wire.Generate:
+    """Without a seed: a seeded request takes nothing from snapshots, and only whole chunks from other prompts."""
+    sampling = SamplingOptions(temperature=0.0, seed=seed)
+    return wire.Generate(id=0, owner=owner, prompt=prompt, sampling=sampling, max_tokens=new)
 
 
 def load(path: Path, ram: Path | None = None, disk: Path | None = None, **more: int | bool | str) -> wire.Load:
@@ -157,8 +163,7 @@ async def test_a_draft_model_guesses_for_a_larger_one(starter: Path) -> None:
     """The model is its own small one here: nearly all that it guesses is what it would have said."""
     engine = await Engine.start(load(starter, draft_path=str(starter)))
     prompt = "<|im_start|>user\nTell me about the sea.<|im_end|>\n<|im_start|>assistant\n"
-    command = wire.Generate(id=0, owner="a", prompt=prompt, sampling=SamplingOptions(temperature=0.0), max_tokens=40)
-    _, end = await said(engine, command)
+    _, end = await said(engine, ask(prompt, new=40))
     await engine.close()
     assert end.completion_tokens == 40
     assert end.accepted >= 0.8 * end.drafted > 0
@@ -174,9 +179,7 @@ async def test_a_draft_model_with_another_vocabulary_is_left_out(starter: Path, 
 async def test_drafted_text_is_counted_and_a_seed_turns_it_off(starter: Path) -> None:
     engine = await Engine.start(load(starter))
     numbers = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24\n" * 6
-    free = SamplingOptions(temperature=0.0)
-    command = wire.Generate(id=0, owner="a", prompt=numbers, sampling=free, max_tokens=80)
-    text, end = await said(engine, command)
+    text, end = await said(engine, ask(numbers, new=80))
     _, seeded = await said(engine, ask(numbers, new=80, seed=4))
     await engine.close()
     assert text.startswith("1 2 3 4 5 6")
