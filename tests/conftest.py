@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.minilm_gguf import make_minilm
-from hoshikage.engine.client import SPIN_COUNT
 from hoshikage.models.hubs.package_index import PackageIndex
 from tests.program import Program, serve
-
-os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # for llama.cpp in this process, as in the workers
 
 
 def cache_folder() -> Path:

@@ -36,6 +36,8 @@ CLOSE_SECONDS = 5.0
 SAVE_SECONDS = 60.0
 """How long a worker may take to finish its step, save its conversations and end, before it is killed."""
 
+READ_BYTES = 1 << 16
+
 SPIN_COUNT = "1000"
 """How often an OpenMP thread looks again before it sleeps. GNU's default of 300,000 and more makes every step of two
 engines on one machine wait for threads that spin for each other: tenfold slower and worse, for nothing gained alone."""
@@ -47,11 +49,15 @@ Question = wire.Statistics | Embed | Rerank | Count | Tokenize | Detokenize
 A = TypeVar("A", wire.Counters, Embeddings, Scores, Counted, Tokenized, Detokenized)
 
 
-class Link(asyncio.Protocol):
-    """Frames to and from the worker. Each request id has a queue; None in it means that the worker is gone."""
+class Link(asyncio.BufferedProtocol):
+    """Frames to and from the worker. Each request id has a queue; None in it means that the worker is gone.
+
+    It is read into one buffer: a plain Protocol gets a new one of 256 kB for every token.
+    """
 
     def __init__(self) -> None:
         self._frames = wire.events()
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._inboxes: dict[int, Inbox] = {}
         self.greeting: asyncio.Future[wire.Event | None] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
@@ -60,8 +66,11 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
 
-    def data_received(self, data: bytes) -> None:
-        for event in self._frames.feed(data):
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        for event in self._frames.feed(self._buffer[:nbytes]):
             if isinstance(event, wire.Ready | wire.LoadRefused):
                 self.greeting.set_result(event)
             elif inbox := self._inboxes.get(event.id):

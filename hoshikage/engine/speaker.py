@@ -1,6 +1,8 @@
-"""The worker's second thread: turns sampled tokens into text and sends one frame a step.
+"""The worker's second thread: turns sampled tokens into text and sends it, in at most 50 frames a second.
 
-It runs while llama_decode of the next step has released the interpreter, so none of it is on the critical path.
+It runs while llama_decode of the next step has released the interpreter, so none of it is on the critical path. What
+begins or ends is sent at once; text that goes on is gathered for some milliseconds, since every frame costs the gateway
+more than reading it costs the reader.
 """
 
 import socket
@@ -15,6 +17,9 @@ from hoshikage.engine.output import TextOutput
 from hoshikage.engine.wire import Done, Event, Text, frame
 
 Piece = Callable[[int], bytes]
+
+GATHER_SECONDS = 0.02
+"""How long text may wait for more of it; nobody reads faster."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +41,7 @@ class Voice:
     started_at: int = 0
     first_at: int = 0
     last_at: int = 0
+    begun: bool = False
     ended: bool = False
 
 
@@ -68,24 +74,44 @@ class Speaker:
         self._piece = piece
         self._on_stop = on_stop
         self._queue: SimpleQueue[list[Item] | None] = SimpleQueue()
+        self._urgent = threading.Event()
         self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
         self._thread.start()
 
     def say(self, items: list[Item]) -> None:
+        """Send them, at once if one of them is more than further text."""
         self._queue.put(items)
+        if _urgent(items):
+            self._urgent.set()
 
     def close(self) -> None:
         """Send what is queued, then end."""
         self._queue.put(None)
+        self._urgent.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while (items := self._queue.get()) is not None:
-            if events := [event for item in items for event in self._events(item)]:
+        going_on = True
+        while going_on:
+            items, going_on = self._gathered()
+            if events := merged([event for item in items for event in self._events(item)]):
                 try:
                     self._link.sendall(frame(events))
                 except OSError:
                     return
+                self._urgent.wait(GATHER_SECONDS)
+
+    def _gathered(self) -> tuple[list[Item], bool]:
+        """All that is queued, at least one step's; and whether more will come."""
+        gathered: list[Item] = []
+        items = self._queue.get()
+        self._urgent.clear()
+        while items is not None:
+            gathered += items
+            if self._queue.empty():
+                return gathered, True
+            items = self._queue.get()
+        return gathered, False
 
     def _events(self, item: Item) -> list[Event]:
         if isinstance(item, Token):
@@ -133,6 +159,37 @@ class Speaker:
             tokens=tokens[: voice.n_prompt + voice.n_generated],
         )
         return [*said, done]
+
+
+def merged(events: list[Event]) -> list[Event]:
+    """The same with one Text a sequence, where its first one was."""
+    found: list[Event] = []
+    texts: dict[int, int] = {}
+    for event in events:
+        at = texts.get(event.id) if isinstance(event, Text) else None
+        if isinstance(event, Text) and at is None:
+            texts[event.id] = len(found)
+        if at is None:
+            found.append(event)
+        else:
+            found[at] = _joined(found[at], event)
+    return found
+
+
+def _joined(first: Event, second: Event) -> Text:
+    assert isinstance(first, Text) and isinstance(second, Text)  # noqa: S101  merged() has sorted them
+    return Text(first.id, first.text + second.text, first.logprobs + second.logprobs)
+
+
+def _urgent(items: list[Item]) -> bool:
+    """Whether anything but the further text of a sequence that has begun is among them."""
+    urgent = False
+    for item in items:
+        if not isinstance(item, Token):
+            urgent = True
+        elif not item.voice.begun:
+            urgent = item.voice.begun = True
+    return urgent
 
 
 def _text(voice: Voice, text: str, *, last: bool = False) -> list[Event]:

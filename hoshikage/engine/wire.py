@@ -199,7 +199,7 @@ class Frames(Generic[M]):
         self._decoder = decoder
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[M]:
+    def feed(self, data: bytes | memoryview) -> Iterator[M]:
         self._buffer += data
         while (end := self._frame_end()) is not None:
             body = bytes(memoryview(self._buffer)[HEADER_BYTES:end])
