@@ -1,4 +1,4 @@
-"""The worker's second thread: turns sampled tokens into text and sends it, in at most 50 frames a second.
+"""The worker's second thread: turns sampled tokens into text and sends it, in at most 30 frames a second.
 
 It runs while llama_decode of the next step has released the interpreter, so none of it is on the critical path. What
 begins or ends is sent at once; text that goes on is gathered for some milliseconds, since every frame costs the gateway
@@ -18,7 +18,7 @@ from hoshikage.engine.wire import Done, Event, Text, frame
 
 Piece = Callable[[int], bytes]
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.033
 """How long text may wait for more of it; nobody reads faster."""
 
 

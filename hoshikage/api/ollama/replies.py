@@ -1,6 +1,7 @@
 """Deltas -> Ollama's objects, one a line. Knows what chat and generate have in common of them."""
 
 import datetime
+import functools
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -25,9 +26,14 @@ NDJSON = "application/x-ndjson"
 def stamp(unix_ns: int) -> str:
     """RFC 3339 in UTC with up to nine fractional digits, as Go prints it."""
     seconds, fraction = divmod(unix_ns, 10**9)
-    whole = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     digits = f"{fraction:09d}".rstrip("0")
-    return f"{whole}.{digits}Z" if digits else f"{whole}Z"
+    return f"{_whole(seconds)}.{digits}Z" if digits else f"{_whole(seconds)}Z"
+
+
+@functools.lru_cache(maxsize=1)
+def _whole(seconds: int) -> str:
+    """Made once a second: it is the dearest part of a line."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def head(model: str) -> dict[str, Any]:
