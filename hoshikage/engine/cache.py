@@ -48,12 +48,17 @@ class Cache:
     def foreign(self, owner: str, tokens: list[int]) -> bool:
         return self._shelf.foreign(owner, tokens) if self._shelf else False
 
-    def save(self, resident: Resident) -> None:
-        """Write a snapshot of what the cache holds of a sequence, with checkpoints at its turn ends."""
+    def save(self, resident: Resident) -> bool:
+        """Write a snapshot of what the cache holds of a sequence, with checkpoints at its turn ends.
+
+        Whether the sequence can go without loss now: it can where evaluating it again is cheaper than a file.
+        """
         tokens = resident.tokens[: resident.n_past]
-        if self._shelf and len(tokens) >= LEAST_SAVED and resident.saved != len(tokens):
-            self._write(self._shelf, resident, tokens)
-        resident.saved = len(tokens)
+        if resident.saved != len(tokens):
+            cheap = len(tokens) < LEAST_SAVED
+            resident.stored = cheap or (self._shelf is not None and self._write(self._shelf, resident, tokens))
+            resident.saved = len(tokens)
+        return resident.stored
 
     def restore(self, saved: Saved, slot: int, owner: str, tokens: list[int]) -> int:
         """Put a snapshot into an empty sequence. Returns how many tokens it holds now: `saved.length`, or 0."""
@@ -88,7 +93,7 @@ class Cache:
         self.context.save(slot, ctypes.addressof(state), size, partial=partial)
         return state
 
-    def _write(self, shelf: Shelf, resident: Resident, tokens: list[int]) -> None:
+    def _write(self, shelf: Shelf, resident: Resident, tokens: list[int]) -> bool:
         windows = self._checkpoints(shelf, resident, tokens) if self.context.window else {}
         parts = [Part(len(tokens), self.context.state_size(resident.slot))]
         parts += [Part(at, len(windows[at])) for at in sorted(windows)]
@@ -97,6 +102,7 @@ class Cache:
                 self.context.save(resident.slot, writer.address(0), parts[0].size)
                 for index, part in enumerate(parts[1:], start=1):
                     writer.put(index, windows[part.position])
+        return writer is not None
 
     def _checkpoints(self, shelf: Shelf, resident: Resident, tokens: list[int]) -> dict[int, bytes]:
         """The sliding-window layers at the last turn ends: from the cache while it has them, else from the snapshots

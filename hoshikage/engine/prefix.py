@@ -46,7 +46,8 @@ def common_prefix(a: list[int], b: list[int]) -> int:
 class Resident:
     """Tokens in the KV cache under sequence id `slot`. A busy one belongs to a running sequence and grows.
 
-    Only the first `n_past` of `tokens` are in the cache, `saved` of them in a snapshot too. `marks` are the positions
+    Only the first `n_past` of `tokens` are in the cache. With `saved` of them it was last offered to the snapshots, and
+    `stored` tells whether they took it. `marks` are the positions
     at which turns ended, in order, `shape` is how its tokens were evaluated. `used_at` is the step in which it was
     last needed.
     """
@@ -58,6 +59,7 @@ class Resident:
     busy: bool
     used_at: int
     saved: int = 0
+    stored: bool = False
     marks: list[int] = field(default_factory=list)
     shape: Shape = COLD
 

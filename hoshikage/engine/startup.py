@@ -26,6 +26,8 @@ SEQUENCES = 256
 """Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
 FIRST_CELLS = 8192
 """Tokens that the cache has room for at the start."""
+IDLE_CELLS = 1024
+"""Idle tokens beside running ones, of a model whose attention passes over all of them."""
 KV_SHARE = 4
 """A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
 KV_TYPE = "f16"
@@ -58,7 +60,8 @@ def loop(model: Model, load: wire.Load) -> Loop:
         return Context(model, cells=cells, batch=batch, slots=slots + 1, threads=threads)
 
     cache = Cache(make, min(most, FIRST_CELLS), slots, shelf(model, load))
-    limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most)
+    idle = IDLE_CELLS if load.places and not model.window and not model.keeps_state else None
+    limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most, idle)
     scheduler = Scheduler(limits, cache, budget_ns=load.step_ms * NS_PER_MS)
     drafter = Drafter(draft_model(model, load, window)) if load.speculation and not model.keeps_state else None
     return Loop(model, cache, scheduler, window, drafter)

@@ -37,11 +37,12 @@ class CountingMemory:
         assert sorted(ledger.slots()) == sorted(slot for slot, held in self.held.items() if held)
         return True
 
-    def save(self, resident: Resident) -> None:
+    def save(self, resident: Resident) -> bool:
         assert len(self.held[resident.slot]) == resident.n_past
         if self.snapshots:
             self.saved.append((resident.owner, resident.tokens[: resident.n_past]))
-            resident.saved = resident.n_past
+        resident.saved = resident.n_past
+        return self.snapshots
 
     def find(self, owner: str, tokens: list[int]) -> Saved | None:
         """A snapshot can be restored as a whole only where the model cannot cut."""

@@ -222,6 +222,18 @@ def test_forty_conversations_on_a_small_pool_come_back_with_their_prompts_cached
             told[id_] = asked.tokens
 
 
+@pytest.mark.parametrize(("snapshots", "left"), [(True, 3), (False, 6)])
+def test_beside_running_sequences_few_cells_stay_idle_if_snapshots_hold_them(snapshots: bool, left: int) -> None:
+    machine = Machine(Limits(16, 4096, 8, 512, idle_cells=200), snapshots=snapshots)
+    for id_ in range(6):
+        machine.scheduler.submit(sequence(id_, 100, new=1))
+        machine.run()
+    assert len(machine.scheduler.residents.by_slot) == left
+    machine.scheduler.submit(again := sequence(0, 100, new=1))
+    machine.run()
+    assert again.n_cached == 99
+
+
 def test_where_it_came_from_is_told() -> None:
     machine = Machine(Limits(2, 128, 1, 64), snapshots=True)
     seen: list[str] = []
