@@ -23,7 +23,7 @@ MARGIN = 1.08
 """A draft must promise at least so many times the tokens a second of a plain step."""
 BUCKETS = (NGRAM, 6, 12, 24)
 """Match lengths from which on another acceptance rate counts."""
-FIRST_RATES = (0.3, 0.5, 0.7, 0.85)
+FIRST_RATES = (0.3, 0.6, 0.85, 0.95)
 HELPED_RATE = 0.7
 RATE_WEIGHT = 0.15
 

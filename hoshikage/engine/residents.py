@@ -38,7 +38,7 @@ class Limits:
     """The KV cache has `slots` sequence ids and `cells` tokens, and may grow to `most_cells`.
 
     `running` sequences run; `batch` tokens are evaluated a step. Beside running ones at most `idle_cells` cells stay
-    idle where a snapshot can take their place: attention passes over every cell (measured with SmolLM2 on two cores:
+    idle that no snapshot holds yet: attention passes over every cell (measured with SmolLM2 on two cores:
     2,000 idle cells make a step 7 % longer, 6,500 a third). None = as many as there is room for.
     """
 
@@ -139,14 +139,19 @@ class Residents:
         return bool(order)
 
     def _thin(self, spare: Resident | None) -> None:
-        """Let idle residents go that snapshots can bring back, until no more than `idle_cells` are left."""
+        """Let idle residents go that snapshots can bring back: those that are saved, and of the others so many that no
+        more than `idle_cells` are left."""
         if self._idle_cells is None:
             return
         idle = [r for r in eviction_order(self.by_slot.values()) if r is not spare]
-        while idle and self.ledger.held(r.slot for r in idle) > self._idle_cells:
+        idle.sort(key=lambda r: r.saved != r.n_past)
+        while idle and (idle[0].saved == idle[0].n_past or self._cells_of(idle) > self._idle_cells):
             if self.memory.save(idle[0]):
                 self.drop(idle[0])
             idle.pop(0)
+
+    def _cells_of(self, residents: list[Resident]) -> int:
+        return self.ledger.held(r.slot for r in residents)
 
     def drop(self, resident: Resident) -> None:
         self.memory.cut(resident.slot, 0)

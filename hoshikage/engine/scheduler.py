@@ -88,7 +88,7 @@ class Scheduler:
         chunks = [self._next_token(s, len(decoding)) for s in decoding]
         if len(decoding) < len(self.running):
             room = self.limits.batch - len(chunks)
-            budget = min(room, self._pace.chunk()) if chunks else room
+            budget = min(room, self._pace.chunk(len(chunks))) if chunks else room
             chunks += self._prefill(min(budget, self.residents.free - len(chunks)))
         return chunks, [s for s in admitted if s.state is not State.WAITING]
 

@@ -27,7 +27,8 @@ SEQUENCES = 256
 FIRST_CELLS = 8192
 """Tokens that the cache has room for at the start."""
 IDLE_CELLS = 1024
-"""Idle tokens beside running ones, of a model whose attention passes over all of them."""
+"""Idle tokens beside running ones that no snapshot holds yet, of a model whose attention passes over all of them. On
+a GPU that costs less than moving them."""
 KV_SHARE = 4
 """A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
 KV_TYPE = "f16"
@@ -60,7 +61,8 @@ def loop(model: Model, load: wire.Load) -> Loop:
         return Context(model, cells=cells, batch=batch, slots=slots + 1, threads=threads)
 
     cache = Cache(make, min(most, FIRST_CELLS), slots, shelf(model, load))
-    idle = IDLE_CELLS if load.places and not model.window and not model.keeps_state else None
+    on_gpu = load.n_gpu_layers != 0 and library.supports_gpu()
+    idle = IDLE_CELLS if load.places and not (on_gpu or model.window or model.keeps_state) else None
     limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most, idle)
     scheduler = Scheduler(limits, cache, budget_ns=load.step_ms * NS_PER_MS)
     drafter = Drafter(draft_model(model, load, window)) if load.speculation and not model.keeps_state else None
