@@ -26,9 +26,6 @@ SEQUENCES = 256
 """Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
 FIRST_CELLS = 8192
 """Tokens that the cache has room for at the start."""
-IDLE_CELLS = 1024
-"""Idle tokens beside running ones that no snapshot holds yet, of a model whose attention passes over all of them. On
-a GPU that costs less than moving them."""
 KV_SHARE = 4
 """A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
 KV_TYPE = "f16"
@@ -61,12 +58,17 @@ def loop(model: Model, load: wire.Load) -> Loop:
         return Context(model, cells=cells, batch=batch, slots=slots + 1, threads=threads)
 
     cache = Cache(make, min(most, FIRST_CELLS), slots, shelf(model, load))
-    on_gpu = load.n_gpu_layers != 0 and library.supports_gpu()
-    idle = IDLE_CELLS if load.places and not (on_gpu or model.window or model.keeps_state) else None
-    limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most, idle)
+    limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most, thins(model, load))
     scheduler = Scheduler(limits, cache, budget_ns=load.step_ms * NS_PER_MS)
     drafter = Drafter(draft_model(model, load, window)) if load.speculation and not model.keeps_state else None
     return Loop(model, cache, scheduler, window, drafter)
+
+
+def thins(model: Model, load: wire.Load) -> bool:
+    """Whether idle sequences had better be on the RAM disk: not where they are cheap to pass over (sliding windows) or
+    dear to move (a GPU)."""
+    on_gpu = load.n_gpu_layers != 0 and library.supports_gpu()
+    return bool(load.places) and not (on_gpu or model.window or model.keeps_state)
 
 
 def draft_model(model: Model, load: wire.Load, window: int) -> DraftModel | None:
