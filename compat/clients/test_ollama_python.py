@@ -29,7 +29,7 @@ def test_a_chat_is_answered(client: ollama.Client) -> None:
 
 def test_a_chat_streams(client: ollama.Client) -> None:
     parts = list(client.chat("starter", STORY, stream=True, options={"num_predict": 32}))
-    assert len(parts) > 10
+    assert len(parts) > 3
     assert parts[-1].done
     assert "".join(part.message.content or "" for part in parts)
 

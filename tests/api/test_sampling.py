@@ -83,7 +83,7 @@ def test_ollamas_lines_carry_the_entries_of_their_text(client: httpx.Client) -> 
     for line in texts:
         assert list(line) == ["model", "created_at", "message", "done", "logprobs"]
         assert "".join(each["token"] for each in line["logprobs"]) == line["message"]["content"]
-        assert [list(each) for each in line["logprobs"]] == [["token", "logprob", "bytes", "top_logprobs"]]
+        assert {tuple(each) for each in line["logprobs"]} == {("token", "logprob", "bytes", "top_logprobs")}
         assert len(line["logprobs"][0]["top_logprobs"]) == 2
     assert "logprobs" not in last
 

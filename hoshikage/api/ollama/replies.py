@@ -66,7 +66,13 @@ def last(
     end = {"done": True, "done_reason": finished.reason, **context}
     counts = {name: value for name, value in metrics.items() if value}
     rest = {**member(entries), **counts} if "message" in body else {**counts, **member(entries)}
-    return {**head(model), **body, **end, **rest, "hoshikage": {"cache": cache(usage)}}
+    return {**head(model), **body, **end, **rest, "hoshikage": own(usage)}
+
+
+def own(usage: Usage) -> dict[str, Any]:
+    """What Ollama has no field for; the duration in nanoseconds."""
+    draft = {"drafted": usage.drafted_tokens, "accepted": usage.accepted_tokens}
+    return {"cache": cache(usage), "draft": draft, "queue_duration": usage.queue_ns}
 
 
 def cache(usage: Usage) -> dict[str, Any]:
