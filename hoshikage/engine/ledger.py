@@ -24,10 +24,12 @@ class Ledger:
 
     def extend(self, slot: int, count: int) -> None:
         """`count` new cells at the end of a sequence."""
+        if not count:
+            return
         runs = self._runs.setdefault(slot, [])
         if runs and runs[-1].holders == 1:
             runs[-1].length += count
-        elif count:
+        else:
             runs.append(Run(count))
         self.total += count
 

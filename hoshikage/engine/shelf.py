@@ -100,6 +100,9 @@ class Shelf:
         try:
             yield writer
             writer.publish()
+        except OSError as error:
+            log.error("no snapshot: %s", error)
+            return
         finally:
             writer.close()
         entry = Entry(path, owner, tokens, tuple(part.position for part in parts[1:]), place.tier)
@@ -116,9 +119,11 @@ class Shelf:
     def read(self, key: str, owner: str, tokens: list[int], use: Callable[[Reader], int]) -> int:
         """What `use` makes of a snapshot that begins with `tokens`; what is not right is removed, its reason logged.
 
-        0 where it was refused, by the header, by `use` or by the system.
+        0 where it was refused, by the header, by `use` or by the system, or has made room for another meanwhile.
         """
-        entry = self._entries[key]
+        entry = self._entries.get(key)
+        if entry is None:
+            return 0
         try:
             with opened(entry.path) as reader:
                 self._check(reader.header, owner, tokens)

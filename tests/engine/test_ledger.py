@@ -47,6 +47,12 @@ def test_cells_are_counted_as_sets_count_them(seed: int) -> None:
         assert (ledger.total, ledger.held(some)) == (sets.count(list(range(6))), sets.count(some))
 
 
+def test_a_sequence_without_cells_is_none() -> None:
+    ledger = Ledger()
+    ledger.extend(3, 0)
+    assert ledger.slots() == []
+
+
 def test_sequences_that_share_no_more_are_counted_in_full() -> None:
     ledger = Ledger()
     ledger.extend(0, 100)

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import random
+import shutil
 import stat
 from pathlib import Path
 
@@ -177,6 +178,24 @@ def test_a_write_that_fails_in_the_middle_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(ZeroDivisionError), on.writing("a", [1, 2], [Part(2, 100)]):
         raise ZeroDivisionError
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_snapshot_that_has_made_room_for_another_is_a_miss(tmp_path: Path) -> None:
+    on = shelf(tmp_path, budget=4000)
+    write(on, [1, 2, 3])
+    found = on.find("a", [1, 2, 3, 4])
+    write(on, [7, 8, 9])
+    assert found is not None
+    assert on.read(found.key, "a", [1, 2, 3], lambda _reader: 3) == 0
+
+
+def test_a_folder_that_is_taken_away_while_writing_is_no_crash(tmp_path: Path) -> None:
+    on = shelf(tmp_path)
+    with on.writing("a", [1, 2, 3], [Part(3, 100)]) as writer:
+        assert writer is not None
+        shutil.rmtree(tmp_path / "kv")
+    assert on.find("a", [1, 2, 3, 4]) is None
+    assert write(on, [1, 2, 3])
 
 
 def test_partial_files_of_a_killed_worker_are_swept(tmp_path: Path) -> None:
