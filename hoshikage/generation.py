@@ -12,9 +12,9 @@ from hoshikage.models.pool import Lease, Pool
 from hoshikage.models.registry import Registry
 from hoshikage.sampling import merged
 from hoshikage.settings import Settings
+from hoshikage.snapshots import GB
 
 INT32_MAX = 2**31 - 1
-GB = 10**9
 
 
 @dataclass(frozen=True, slots=True)

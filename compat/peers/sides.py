@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ STOP_SECONDS = 30.0
 SLEEP_SECONDS = 2
 
 
-class Side:
+class Side(ABC):
     """One server. `folder` holds its log and, for ours, its home."""
 
     name = ""
@@ -37,8 +38,9 @@ class Side:
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts the program."""
 
     def environ(self) -> dict[str, str] | None:
         return None
@@ -91,8 +93,9 @@ class Side:
         """Have the model loaded."""
         await self.ask(WAKE)
 
+    @abstractmethod
     async def unload(self) -> None:
-        raise NotImplementedError
+        """Have the model unloaded; returns when it is."""
 
     def get(self, path: str) -> dict[str, object]:
         found = httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_SECONDS).raise_for_status().json()

@@ -102,7 +102,7 @@ class Cache:
                 self.context.save(resident.slot, writer.address(0), parts[0].size)
                 for index, part in enumerate(parts[1:], start=1):
                     writer.put(index, windows[part.position])
-        return writer is not None
+        return writer is not None and writer.published
 
     def _checkpoints(self, shelf: Shelf, resident: Resident, tokens: list[int]) -> dict[int, bytes]:
         """The sliding-window layers at the last turn ends: from the cache while it has them, else from the snapshots

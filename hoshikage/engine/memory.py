@@ -1,4 +1,4 @@
-"""How much memory there is for a KV cache. Knows Linux and what POSIX tells; GPUs by ggml's own devices."""
+"""How much memory of the machine there is for a KV cache. Knows Linux and what POSIX tells; a GPU's own not yet."""
 
 import os
 from pathlib import Path

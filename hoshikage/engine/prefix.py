@@ -7,6 +7,8 @@ from enum import StrEnum
 from hoshikage.engine.exact import COLD, Shape
 
 BLOCK = 256
+ALIKE = 16
+"""Tokens from which on two prompts are said to begin alike; a BOS and a role do not make them so."""
 
 
 class Reuse(StrEnum):

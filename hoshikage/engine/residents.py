@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hoshikage.engine.exact import COLD, reusable
 from hoshikage.engine.ledger import Ledger
-from hoshikage.engine.prefix import Match, Resident, Reuse, Saved, best_match, eviction_order, shared_length
+from hoshikage.engine.prefix import ALIKE, Match, Resident, Reuse, Saved, best_match, eviction_order, shared_length
 from hoshikage.engine.sequence import Sequence, State
 
 TAIL_KEPT = 64
@@ -134,9 +134,13 @@ class Residents:
         """Save and drop the idle resident that was unused for longest; False if there is none."""
         order = [r for r in eviction_order(self.by_slot.values()) if r is not spare]
         if order:
-            self.memory.save(order[0])
-            self.drop(order[0])
+            self.put_away(order[0])
         return bool(order)
+
+    def put_away(self, resident: Resident) -> None:
+        """Save and drop it."""
+        self.memory.save(resident)
+        self.drop(resident)
 
     def _thin(self, spare: Resident | None) -> None:
         """Let the idle residents go that snapshots can bring back."""
@@ -225,10 +229,17 @@ class Residents:
 
     def _miss(self, sequence: Sequence, saved: Saved | None) -> Reuse:
         """Why nothing of the prompt was lent."""
-        own = [r for r in self.by_slot.values() if r.owner == sequence.owner]
-        if saved or any(shared_length(r, sequence.tokens) for r in own):
+        if self._lost(sequence, saved):
             return Reuse.MISS_SWA
         others = [r for r in self.by_slot.values() if r.owner != sequence.owner]
-        if any(shared_length(r, sequence.tokens) >= RESTORE_GAIN for r in others):
+        if any(shared_length(r, sequence.tokens) >= ALIKE for r in others):
             return Reuse.MISS_OWNER
         return Reuse.MISS_OWNER if self.memory.foreign(sequence.owner, sequence.tokens) else Reuse.MISS_PREFIX
+
+    def _lost(self, sequence: Sequence, saved: Saved | None) -> bool:
+        """Whether something of the owner's begins alike and cannot be cut to it; exact ones only do not want it."""
+        if sequence.exact:
+            return False
+        own = [r for r in self.by_slot.values() if r.owner == sequence.owner and r.slot != sequence.slot]
+        resident = any(shared_length(r, sequence.tokens) >= ALIKE for r in own)
+        return resident or (saved is not None and saved.length < ALIKE <= saved.token_length)

@@ -110,9 +110,7 @@ class Scheduler:
         if len(self.running) < 2:
             return None
         sequence = self.running.pop()
-        resident = self.residents.by_slot[sequence.slot]
-        self.residents.memory.save(resident)
-        self.residents.drop(resident)
+        self.residents.put_away(self.residents.by_slot[sequence.slot])
         sequence.slot, sequence.n_past, sequence.state = -1, 0, State.WAITING
         self.waiting.appendleft(sequence)
         return sequence

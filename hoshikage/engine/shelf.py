@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoshikage.engine.prefix import Reuse, Saved, common_prefix
+from hoshikage.engine.prefix import ALIKE, Reuse, Saved, common_prefix
 from hoshikage.engine.snapshots import (
     PARTIAL,
     SUFFIX,
@@ -31,8 +31,6 @@ from hoshikage.engine.snapshots import (
 
 FOLDER = "kv"
 NAME_BYTES = 16
-FOREIGN_LENGTH = 16
-"""Tokens that must be equal for a prompt to begin like another owner's."""
 
 log = logging.getLogger("hoshikage.shelf")
 
@@ -83,7 +81,7 @@ class Shelf:
 
     def foreign(self, owner: str, tokens: list[int]) -> bool:
         """Whether another owner's snapshot begins like the prompt."""
-        return any(e.owner != owner and _shared(e, tokens) >= FOREIGN_LENGTH for e in self._entries.values())
+        return any(e.owner != owner and _shared(e, tokens) >= ALIKE for e in self._entries.values())
 
     @contextlib.contextmanager
     def writing(self, owner: str, tokens: list[int], parts: list[Part]) -> Iterator[Writer | None]:
@@ -205,8 +203,8 @@ def retire(ram: Path, disk: Path, budget: int) -> None:
         size = file.stat().st_size
         if size <= min(budget, _space(disk) if disk.exists() else budget):
             trimmed(disk, budget - size, older_than=file.stat().st_mtime_ns)
-            if _used(disk) + size <= budget:
-                _move(file, disk / file.relative_to(ram))
+            if _used(disk) + size <= budget and not _move(file, disk / file.relative_to(ram)):
+                continue
         file.unlink(missing_ok=True)
     trimmed(disk, budget)
 
@@ -223,18 +221,21 @@ def trimmed(folder: Path, budget: int, *, older_than: int | None = None) -> list
     return gone
 
 
-def _move(file: Path, target: Path) -> None:
-    """Across file systems: copied beside, flushed, renamed; time and mode stay."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _move(file: Path, target: Path) -> bool:
+    """Across file systems: copied beside, flushed, renamed; time and mode stay. False if it could not be done."""
     partial = target.with_suffix(PARTIAL)
     try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copy2(file, partial)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(target)
     except OSError as error:
         log.warning("snapshot %s stays on the RAM disk: %s", file.stem, error)
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _by_age(folder: Path) -> list[Path]:

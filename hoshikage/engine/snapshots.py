@@ -121,6 +121,7 @@ class Writer:
     """
 
     def __init__(self, path: Path, header: Header) -> None:
+        self.published = False
         self._path, self._header = path, header
         self._partial = path.with_suffix(PARTIAL)
         self._starts = _starts(header)
@@ -151,6 +152,7 @@ class Writer:
         self._view.write(0, preface(head))
         self._view.close()
         self._partial.replace(self._path)
+        self.published = True
 
     def close(self) -> None:
         with contextlib.suppress(AttributeError):  # published: closed already

@@ -163,22 +163,17 @@ class Speaker:
 
 def merged(events: list[Event]) -> list[Event]:
     """The same with one Text a sequence, where its first one was."""
-    found: list[Event] = []
-    texts: dict[int, int] = {}
+    whole: dict[int, Text] = {}
+    order: list[Event | int] = []
     for event in events:
-        at = texts.get(event.id) if isinstance(event, Text) else None
-        if isinstance(event, Text) and at is None:
-            texts[event.id] = len(found)
-        if at is None:
-            found.append(event)
+        if not isinstance(event, Text):
+            order.append(event)
+        elif first := whole.get(event.id):
+            whole[event.id] = Text(event.id, first.text + event.text, first.logprobs + event.logprobs)
         else:
-            found[at] = _joined(found[at], event)
-    return found
-
-
-def _joined(first: Event, second: Event) -> Text:
-    assert isinstance(first, Text) and isinstance(second, Text)  # noqa: S101  merged() has sorted them
-    return Text(first.id, first.text + second.text, first.logprobs + second.logprobs)
+            whole[event.id] = event
+            order.append(event.id)
+    return [whole[each] if isinstance(each, int) else each for each in order]
 
 
 def _urgent(items: list[Item]) -> bool:

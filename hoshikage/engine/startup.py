@@ -30,10 +30,10 @@ KV_SHARE = 4
 """A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
 KV_TYPE = "f16"
 NS_PER_MS = 1_000_000
-
-log = logging.getLogger("hoshikage.startup")
 POOLED_CELLS = 8192
 """The longest input for a vector in tokens, where N_CTX leaves it open: its memory comes on top of the cache's."""
+
+log = logging.getLogger("hoshikage.startup")
 
 
 def desk(model: Model, load: wire.Load) -> Desk:
@@ -79,6 +79,7 @@ def draft_model(model: Model, load: wire.Load, window: int) -> DraftModel | None
         small = Model(Path(load.draft_path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
         if small.n_vocab != model.n_vocab or small.keeps_state:
             log.warning("%s cannot draft for this model: it has another vocabulary, or keeps a state", load.draft_path)
+            small.close()
             return None
         return DraftModel(small, window=min(window, FIRST_CELLS), threads=load.n_threads or physical_cores())
     except LoadFailed as error:

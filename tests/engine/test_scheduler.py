@@ -246,10 +246,12 @@ def test_where_it_came_from_is_told() -> None:
 
 def test_a_lost_window_is_told() -> None:
     machine = Machine(ROOMY, cuts=False)
-    for tokens in ([1, 2, 3, 4], [1, 2, 3, 5]):
-        machine.scheduler.submit(asked := Sequence(tokens[-1], "a", tokens, 100, 1))
+    seen: list[str] = []
+    for id_, shared in enumerate((30, 30, 3)):
+        machine.scheduler.submit(asked := Sequence(id_, "a", [*range(shared), *[100 + id_] * 30], 100, 1))
         machine.run()
-    assert asked.reuse.value == "miss_swa"
+        seen.append(asked.reuse.value)
+    assert seen == ["miss_prefix", "miss_swa", "miss_prefix"]
 
 
 def test_the_cache_grows_only_on_need_and_running_sequences_stay() -> None:

@@ -194,8 +194,17 @@ def test_a_folder_that_is_taken_away_while_writing_is_no_crash(tmp_path: Path) -
     with on.writing("a", [1, 2, 3], [Part(3, 100)]) as writer:
         assert writer is not None
         shutil.rmtree(tmp_path / "kv")
+    assert not writer.published
     assert on.find("a", [1, 2, 3, 4]) is None
     assert write(on, [1, 2, 3])
+
+
+def test_what_cannot_be_moved_to_the_home_stays_on_the_ram_disk(tmp_path: Path) -> None:
+    write(shelf(tmp_path / "ram"), [1, 2, 3])
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "kv").write_bytes(b"in the way")
+    retire(tmp_path / "ram", tmp_path / "disk", MB)
+    assert only_file(tmp_path / "ram")
 
 
 def test_partial_files_of_a_killed_worker_are_swept(tmp_path: Path) -> None:

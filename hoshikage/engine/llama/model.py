@@ -54,11 +54,12 @@ class Model:
     def kv_bytes(self) -> int:
         """Bytes of KV cache a token, at 16 bits a value; an upper bound where layers differ."""
         heads, width = C.llama_model_n_head_kv(self.handle), C.llama_model_n_embd(self.handle)
-        arch, each = self._meta("general.architecture"), width // max(1, C.llama_model_n_head(self.handle))
-        lengths = [int(self._meta(f"{arch}.attention.{kind}_length") or each) for kind in ("key", "value")]
+        arch, each = self.metadata("general.architecture"), width // max(1, C.llama_model_n_head(self.handle))
+        lengths = [int(self.metadata(f"{arch}.attention.{kind}_length") or each) for kind in ("key", "value")]
         return int(C.llama_model_n_layer(self.handle) * heads * sum(lengths) * KV_VALUE_BYTES)
 
-    def _meta(self, key: str) -> str:
+    def metadata(self, key: str) -> str:
+        """A short value of the header as text; empty if there is none."""
         buffer = ctypes.create_string_buffer(256)
         size = C.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if size >= 0 else ""

@@ -14,7 +14,6 @@ from hoshikage.errors import LoadFailed, SequenceFailed
 
 UBATCH = 512
 """Tokens llama.cpp computes at once where it may cut a call into parts."""
-VALUE_BYTES = 256
 
 
 class Pooling(IntEnum):
@@ -43,19 +42,12 @@ def traits(model: Model) -> Traits:
     among 12 each, SmolLM2 135M finds 20 by it and 18 by the mean, Gemma 3 270M 24 and 23; the distance between right
     and wrong ones is 2.3 and 2.9 standard deviations against 1.9 and 2.0.
     """
-    architecture = metadata(model, "general.architecture")
-    declared = metadata(model, f"{architecture}.pooling_type")
+    architecture = model.metadata("general.architecture")
+    declared = model.metadata(f"{architecture}.pooling_type")
     decoder = bool(C.llama_model_has_decoder(model.handle))
-    causal = decoder and metadata(model, f"{architecture}.attention.causal") != "false"
+    causal = decoder and model.metadata(f"{architecture}.attention.causal") != "false"
     pooling = Pooling(int(declared)) if declared.isdigit() and int(declared) in set(Pooling) else Pooling.NONE
     return Traits(pooling or (Pooling.LAST if causal else Pooling.MEAN), causal, generates=causal and not declared)
-
-
-def metadata(model: Model, key: str) -> str:
-    """A short value of the header as text; empty if there is none."""
-    buffer = ctypes.create_string_buffer(VALUE_BYTES)
-    size = C.llama_model_meta_val_str(model.handle, key.encode(), buffer, VALUE_BYTES)
-    return buffer.value.decode("utf-8", "replace") if size > 0 else ""
 
 
 class Pooled:

@@ -21,4 +21,4 @@ def pieces(model: Model) -> Pieces:
     ids = range(model.n_vocab)
     texts = [model.piece(token, special=True) for token in ids]
     control = frozenset(token for token in ids if C.llama_vocab_get_attr(model.vocab, token) & NO_TEXT)
-    return Pieces(texts, control, tuple(token for token in ids if C.llama_vocab_is_eog(model.vocab, token)))
+    return Pieces(texts, control, tuple(model.ending))
