@@ -10,6 +10,7 @@ HoshikageError
 ├── ModelError               about a model's name or file
 │   ├── ModelNotFound        no such name is registered
 │   ├── BadName              not a model name
+│   ├── BadModelfile         a Modelfile that breaks the grammar
 │   ├── NameTaken            the name is registered already
 │   ├── FileMissing          the file is not there
 │   ├── NotGguf              the file is not a GGUF model, or a damaged one
@@ -94,6 +95,12 @@ class BadName(ModelError):
     code = "invalid_name"
     en = "'{name}' is not a model name: use letters, digits, '_', '-' and '.', as in 'gemma3:4b'"
     ja = "'{name}' はモデル名に使えません。英数字と _ - . だけを使ってください（例: gemma3:4b）。"
+
+
+class BadModelfile(ModelError):
+    code = "bad_modelfile"
+    en = "{reason}"
+    ja = "Modelfile に誤りがあります: {reason}"
 
 
 class NameTaken(ModelError):
