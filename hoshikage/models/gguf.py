@@ -16,6 +16,7 @@ import msgspec
 
 from hoshikage.errors import FileMissing, NotGguf
 from hoshikage.models.ggml_types import FILE_TYPES, TENSOR_TYPES
+from hoshikage.models.soundness import MAPPED_ALIGNMENT, fault, type_fault
 
 MIB = 1024 * 1024
 HEADER_LIMIT_BYTES = 256 * MIB  # the largest known vocabularies need about 20 MiB
@@ -247,6 +248,7 @@ def _header(cursor: _Cursor, keep: int, size: int) -> Header:
     data_offset = -(-cursor.at // alignment) * alignment
     for tensor in tensors:
         _check_place(tensor, alignment, size - data_offset)
+    _check_soundness(metadata, tensors, data_offset)
     return Header(version, metadata, tensors, data_offset)
 
 
@@ -345,3 +347,12 @@ def _check_place(tensor: Tensor, alignment: int, room: int) -> None:
     missing = tensor.offset + tensor.size - room
     if missing > 0:
         raise _Fault(f"the file ends inside tensor {tensor.name}: {missing} bytes are missing")
+
+
+def _check_soundness(metadata: dict[str, object], tensors: tuple[Tensor, ...], data_offset: int) -> None:
+    start = data_offset + min((tensor.offset for tensor in tensors), default=0)
+    if tensors and start % MAPPED_ALIGNMENT:
+        raise _Fault(f"its tensors start at {start}, which is not a multiple of {MAPPED_ALIGNMENT}")
+    reason = fault(metadata) or next(filter(None, (type_fault(each.name, each.type) for each in tensors)), None)
+    if reason:
+        raise _Fault(reason)
