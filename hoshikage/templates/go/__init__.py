@@ -1,0 +1,1 @@
+"""A small interpreter of Go's text/template: what chat templates use of it. Knows no chat; pure."""
