@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from hoshikage import ramdisk, snapshots
 from hoshikage.generation import Backend
 from hoshikage.models.pool import Policy, Pool
-from hoshikage.models.registry import Files, Registry
+from hoshikage.models.registry import Registry
+from hoshikage.models.truth import Files
 from hoshikage.ramdisk import Ramdisk
 from hoshikage.settings import Settings
 

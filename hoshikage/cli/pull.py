@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     except KeyboardInterrupt:
         warn(settings.language, "cancelled")
         raise
-    say(settings.language, "pulled", name=fetched.name, path=fetched.path)
+    say(settings.language, "pulled", name=fetched.name, path=fetched.model.path)
     return 0
 
 

@@ -24,6 +24,16 @@ def check_model(header: Header, path: object) -> None:
     """A GGUF may hold something else than a model that can run. Raises NotGguf."""
     if not header.architecture:
         raise NotGguf(path=path, reason="it names no architecture")
-    kind = header.text("general.type") or ("mmproj" if header.architecture == "clip" else "model")
-    if kind in _PARTS:
+    if (kind := kind_of(header)) in _PARTS:
         raise NotGguf(path=path, reason=f"it is {_PARTS[kind]}, not a model")
+
+
+def check_part(header: Header, path: object, kind: str) -> None:
+    """A file beside the weights must be what it is there for. Raises NotGguf."""
+    if (found := kind_of(header)) != kind:
+        raise NotGguf(path=path, reason=f"it is {_PARTS.get(found, 'a model')}, not {_PARTS.get(kind, 'a model')}")
+
+
+def kind_of(header: Header) -> str:
+    """What the file holds: model, adapter, mmproj or imatrix."""
+    return header.text("general.type") or ("mmproj" if header.architecture == "clip" else "model")

@@ -1,21 +1,27 @@
 """One registered model: what the registry keeps of it, and what its file's header says. Knows no other model."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
+from hoshikage.conversation import Message
 from hoshikage.models.capabilities import capabilities
 from hoshikage.models.gguf import Header
 from hoshikage.models.names import NAMESPACE, Name, parse
 
 LATEST_SECONDS = 250_000_000_000  # in the year 9892, which every calendar still prints
 SERVED = ("completion", "embedding")
+_FIRST_SHARD = re.compile(r"(.*-)00001-of-[0-9]{5}\.gguf", re.DOTALL)
 
 
 class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the header of a file of this size and mtime says; lengths in tokens and dimensions."""
+    """What the header of a file of this size and mtime says; lengths in tokens and dimensions.
+
+    The file is the first of so many `shards`.
+    """
 
     size: int = 0
     mtime_ns: int = 0
@@ -25,12 +31,15 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     context_length: int = 0
     embedding_length: int = 0
     capabilities: tuple[str, ...] = ()
+    shards: int = 1
 
 
 class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model's value in model_map.json. `path` may be relative to the map's folder.
+    """A model's value in model_map.json. Paths may be relative to the map's folder; `path` is the first of its shards.
 
-    `exact` tells that `digest` is made from the whole file's sha256 and not from a sample of it.
+    `template` is Go text/template. `parent` is the name or file it was made from. `fetched` tells that its files in our
+    own folders were brought by us, and go when it is deleted. `exact` tells that `digest` is made from the files' whole
+    sha256 and not from samples of them; `size` is that of all its layers.
     """
 
     path: str
@@ -38,16 +47,49 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameters: dict[str, object] = field(default_factory=dict)
     system: str | None = None
     template: str | None = None
+    messages: tuple[Message, ...] = ()
+    license: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
+    projectors: tuple[str, ...] = ()
+    draft: str = ""
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    parent: str = ""
     digest: str = ""
     exact: bool = True
+    size: int = 0
     origin: str = "local"
     fetched: bool = False
     created: Annotated[float, Meta(ge=0, le=LATEST_SECONDS)] = 0.0
     facts: Facts = Facts()
 
+    @property
+    def described(self) -> "Stored":
+        """Without what follows from the files and from when it was registered."""
+        return structs.replace(self, digest="", exact=True, size=0, created=0.0, facts=Facts())
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The file, or all its shards by llama.cpp's naming."""
+        count = self.facts.shards
+        found = _FIRST_SHARD.fullmatch(self.path) if count > 1 else None
+        return tuple(f"{found[1]}{n:05}-of-{count:05}.gguf" for n in range(1, count + 1)) if found else (self.path,)
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """The files beside the weights, with what each must be by its header."""
+        beside = (("adapter", self.adapters), ("mmproj", self.projectors), ("model", (self.draft,)))
+        return tuple((kind, path) for kind, paths in beside for path in paths if path)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All its files."""
+        return self.weights + tuple(path for _, path in self.parts)
+
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """A registered model, its path resolved."""
+    """A registered model; the paths in `stored` are absolute, and `file` is the first of them."""
 
     name: str
     file: Path
@@ -65,6 +107,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     @property
     def owner(self) -> str:
         return self.parsed.namespace or NAMESPACE
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All its files: weights, adapters, projectors and draft model."""
+        return tuple(Path(path) for path in self.stored.paths)
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -85,8 +132,8 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
-        return self.stored.facts.size
+        """Bytes of all its layers."""
+        return self.stored.size or self.stored.facts.size
 
     @property
     def created(self) -> float:

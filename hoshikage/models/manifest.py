@@ -1,21 +1,22 @@
-"""A model's manifest in Ollama's JSON, and the digests in it. The manifest's sha256 is the model's digest."""
+"""A model's manifest in Ollama's JSON. The manifest's sha256 is the model's digest. Opens no file."""
 
 import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
-from hoshikage.models.entry import Facts
+from hoshikage.models.digests import Digest
+from hoshikage.models.entry import Stored
 from hoshikage.models.names import Name
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
-MODEL_TYPE = "application/vnd.ollama.image.model"
-AT_ONCE_BYTES = 1 << 30
-"""Files up to this size are hashed at once, larger ones in the background."""
+LAYER_TYPE = "application/vnd.ollama.image."
 FILE_NAME_MAX = 255  # of every usual file system; a host may have 350 letters
-SAMPLE_BYTES = 1 << 20
+
+DigestOf = Callable[[Path], Digest]
 
 
 class Layer(Struct, frozen=True, rename="camel"):
@@ -30,6 +31,21 @@ class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
     config: Layer
     layers: tuple[Layer, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all layers and the config."""
+        return self.config.size + sum(layer.size for layer in self.layers)
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the file."""
+        return msgspec.json.encode(self) + b"\n"
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits."""
+        return hashlib.sha256(self.data).hexdigest()
+
 
 class Config(Struct, frozen=True, kw_only=True):
     model_format: str = "gguf"
@@ -40,19 +56,57 @@ class Config(Struct, frozen=True, kw_only=True):
     context_length: int
     embedding_length: int
     capabilities: tuple[str, ...] = field(default=())
+    renderer: str | UnsetType = UNSET
+    parser: str | UnsetType = UNSET
+    requires: str | UnsetType = UNSET
 
 
-def manifest(facts: Facts, layer_digest: str) -> bytes:
-    """The bytes of the manifest; the same facts and digest always give the same ones."""
-    config = msgspec.json.encode(config_of(facts))
-    made = Manifest(
-        config=Layer(CONFIG_TYPE, f"sha256:{hashlib.sha256(config).hexdigest()}", len(config)),
-        layers=(Layer(MODEL_TYPE, f"sha256:{layer_digest}", facts.size),),
-    )
-    return msgspec.json.encode(made) + b"\n"
+def manifest(stored: Stored, digest_of: DigestOf) -> Manifest:
+    """The manifest of an entry whose paths are absolute; the same entry and digests always give the same bytes."""
+    config = msgspec.json.encode(config_of(stored))
+    files = tuple(_of_file(kind, Path(path), digest_of) for kind, path in kinds(stored))
+    texts = tuple(_of_text(kind, text) for kind, text in texts_of(stored))
+    return Manifest(config=of_bytes(CONFIG_TYPE, config), layers=files + texts)
 
 
-def config_of(facts: Facts) -> Config:
+def kinds(stored: Stored) -> Iterator[tuple[str, str]]:
+    """Its files with what each is, in the manifest's order."""
+    yield from (("model", path) for path in stored.weights)
+    yield from (("projector", path) for path in stored.projectors)
+    yield from (("adapter", path) for path in stored.adapters)
+    if stored.draft:
+        yield "draft", stored.draft
+
+
+def texts_of(stored: Stored) -> Iterator[tuple[str, str]]:
+    """Its text layers with what each is."""
+    parameters = {**stored.parameters, **({"stop": stored.stop} if stored.stop else {})}
+    if stored.template is not None:
+        yield "template", stored.template
+    if stored.system:
+        yield "system", stored.system
+    if parameters:
+        yield "params", msgspec.json.encode(parameters).decode()
+    if stored.messages:
+        yield "messages", msgspec.json.encode(stored.messages).decode()
+    yield from (("license", text) for text in stored.license)
+
+
+def _of_file(kind: str, path: Path, digest_of: DigestOf) -> Layer:
+    digest = digest_of(path)
+    return Layer(f"{LAYER_TYPE}{kind}", f"sha256:{digest.sha256}", digest.size)
+
+
+def _of_text(kind: str, text: str) -> Layer:
+    return of_bytes(f"{LAYER_TYPE}{kind}", text.encode("utf-8", "replace"))
+
+
+def of_bytes(media_type: str, data: bytes) -> Layer:
+    return Layer(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
+
+
+def config_of(stored: Stored) -> Config:
+    facts = stored.facts
     return Config(
         model_family=facts.family,
         model_families=(facts.family,),
@@ -61,6 +115,9 @@ def config_of(facts: Facts) -> Config:
         context_length=facts.context_length,
         embedding_length=facts.embedding_length,
         capabilities=facts.capabilities,
+        renderer=stored.renderer or UNSET,
+        parser=stored.parser or UNSET,
+        requires=stored.requires or UNSET,
     )
 
 
@@ -70,20 +127,3 @@ def place(home: Path, name: Name) -> Path:
     if len(host) > FILE_NAME_MAX:
         host = hashlib.sha256(host.encode()).hexdigest()
     return home / "manifests" / host / name.namespace.lower() / name.model.lower() / name.tag.lower()
-
-
-def file_digest(file: Path) -> str:
-    """The sha256 of a whole file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def sample_digest(file: Path) -> str:
-    """What stands for a large file's sha256 until that is known: its size, its first and its last MiB."""
-    size = file.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with file.open("rb") as opened:
-        digest.update(opened.read(SAMPLE_BYTES))
-        opened.seek(max(0, size - SAMPLE_BYTES))
-        digest.update(opened.read(SAMPLE_BYTES))
-    return digest.hexdigest()

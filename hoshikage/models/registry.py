@@ -4,48 +4,27 @@ Every change is made under a file lock, and each file is replaced by a rename. W
 right by the next reader: a projection is rebuilt from the truth, a corrupt truth is replaced by its last good copy.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
 
-from hoshikage.errors import BadName, FileMissing, ModelNotFound, NameTaken, NotGguf, RegistryCorrupt
+from hoshikage.errors import BadName, FileMissing, ModelNotFound, NameTaken, NotGguf
 from hoshikage.models import atomic, mapfile
-from hoshikage.models.capabilities import check_model
+from hoshikage.models.capabilities import check_model, check_part
+from hoshikage.models.digests import Digests, Tell, all_exact, file_digest
 from hoshikage.models.entry import Entry, Stored, facts_of
 from hoshikage.models.gguf import read_header
-from hoshikage.models.manifest import AT_ONCE_BYTES, file_digest, manifest, place, sample_digest
+from hoshikage.models.manifest import Manifest, manifest, place
 from hoshikage.models.names import fold, parse
 from hoshikage.models.tags import cards, tags
+from hoshikage.models.truth import Files, Truth
 
 log = logging.getLogger("hoshikage.models")
 
-LOCK_SECONDS = 60
 Signature = tuple[tuple[int, int, int] | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where the truth, its projections and the manifests lie."""
-
-    model_map: Path
-    tag_cache: Path
-    tag_ollama: Path
-    home: Path
-
-    @property
-    def last_good(self) -> Path:
-        return self.model_map.with_name(f"{self.model_map.name}.bak")
-
-    @property
-    def original(self) -> Path:
-        """What version 1.0.0 wrote, kept when it is first rewritten."""
-        return self.model_map.with_name(f"{self.model_map.name}.v1.bak")
 
 
 class Registry:
@@ -53,7 +32,8 @@ class Registry:
 
     def __init__(self, files: Files) -> None:
         self.files = files
-        self._file_lock = FileLock(f"{files.model_map}.lock", timeout=LOCK_SECONDS)
+        self.digests = Digests(files.digests)
+        self._truth = Truth(files)
         self._seen: Signature | None = None
         self._entries: tuple[Entry, ...] = ()
 
@@ -61,11 +41,11 @@ class Registry:
         """All models. Raises RegistryCorrupt."""
         if self._seen is None or self._seen != self._signature():
             try:
-                with self._lock():
-                    self._refresh(self._read())
+                with self._truth.lock():
+                    self._refresh(self._truth.read())
             except OSError as error:  # a folder that cannot be written, or a lock that is held: reading goes on
                 log.warning("%s: %s", self.files.model_map, error)
-                self._take(self._read())
+                self._take(self._truth.read())
         return self._entries
 
     def find(self, name: str) -> Entry:
@@ -76,65 +56,80 @@ class Registry:
                 return entry
         raise ModelNotFound(name=name)
 
-    def add(
-        self,
-        path: Path,
-        name: str,
-        *,
-        origin: str = "local",
-        fetched: bool = False,
-        stop: tuple[str, ...] = (),
-    ) -> Entry:
-        """Register a GGUF file where it lies. Raises BadName, FileMissing, NotGguf or NameTaken."""
-        parsed, file = parse(name), _printable(path.absolute())
-        self._refuse_taken(name)
-        header = read_header(file)
-        check_model(header, file)
-        facts = facts_of(file, header)
-        exact = facts.size <= AT_ONCE_BYTES
-        data = manifest(facts, file_digest(file) if exact else sample_digest(file))
-        stored = Stored(
-            path=str(file),
-            stop=stop,
-            digest=hashlib.sha256(data).hexdigest(),
-            exact=exact,
-            origin=origin,
-            fetched=fetched,
-            created=time.time(),
-            facts=facts,
-        )
-        with self._lock():
+    def add(self, path: Path, name: str, *, stop: tuple[str, ...] = ()) -> Entry:
+        """Register a GGUF file where it lies. Raises what `register` raises."""
+        return self.register(name, Stored(path=str(path), stop=stop))
+
+    def register(self, name: str, model: Stored, *, replace: bool = False) -> Entry:
+        """Register what `model` describes, in place of another of that name only with `replace`.
+
+        Facts, digest, size and time are found here. Raises BadName, FileMissing, NotGguf or NameTaken.
+        """
+        parsed = parse(name)
+        if not replace:
             self._refuse_taken(name)
+        stored, made = self._checked(mapfile.resolved(model, Path.cwd()))
+        with self._truth.lock():
+            if not replace:  # checked again: another process may have taken the name
+                self._refuse_taken(name)
             # Before the truth, so that no kill leaves an entry whose digest is the sha256 of nothing.
-            atomic.write(place(self.files.home, parsed), data)
-            self._change(lambda raw: self._put(raw, name.strip(), stored))
+            atomic.write(place(self.files.home, parsed), made.data)
+            self._change(lambda raw: raw.update({_spelling(raw, name): mapfile.raw_of(stored)}))
         return self.find(name)
 
+    def copy(self, source: str, destination: str) -> Entry:
+        """Register a model under another name as well, whatever had that name. Raises ModelNotFound or BadName."""
+        entry, parsed = self.find(source), parse(destination)
+        if fold(source) == fold(destination):
+            return entry
+        stored = msgspec.structs.replace(entry.stored, created=time.time())
+        with self._truth.lock():
+            if (manifest_file := place(self.files.home, entry.parsed)).is_file():
+                atomic.write(place(self.files.home, parsed), manifest_file.read_bytes())
+            self._change(lambda raw: raw.update({_spelling(raw, destination): mapfile.raw_of(stored)}))
+        return self.find(destination)
+
     def remove(self, name: str) -> Entry:
-        """Unregister a model; its file stays. Raises ModelNotFound or BadName."""
+        """Unregister a model; its files stay. Raises ModelNotFound or BadName."""
         entry = self.find(name)
         self._change(lambda raw: raw.pop(entry.name, None))
         place(self.files.home, entry.parsed).unlink(missing_ok=True)
         return entry
 
     def inexact(self) -> tuple[Entry, ...]:
-        """The models whose digest still comes from a sample of their file."""
+        """The models whose digest still comes from samples of their files."""
         return tuple(entry for entry in self.entries() if not entry.stored.exact and not entry.missing)
 
-    def settle(self, entry: Entry) -> None:
-        """Compute a digest from the whole file; takes seconds a gigabyte. Nothing if it was changed meanwhile."""
+    def settle(self, entry: Entry, tell: Tell | None = None) -> None:
+        """Compute a digest from the whole files; takes seconds a gigabyte. Nothing if it was changed meanwhile."""
         try:
-            data = manifest(entry.stored.facts, file_digest(entry.file))
+            for path in entry.files:
+                self.digests.whole(path, tell)
+            made = manifest(entry.stored, self.digests.of)
             unchanged = facts_of(entry.file, read_header(entry.file)) == entry.stored.facts
         except (OSError, FileMissing, NotGguf) as error:
             log.warning("%s: no digest: %s", entry.name, error)
             return
-        with self._lock():
+        with self._truth.lock():
             now = next((each for each in self.entries() if each.name == entry.name), None)
-            if unchanged and now and (now.file, now.stored.facts) == (entry.file, entry.stored.facts):
-                settled = msgspec.structs.replace(now.stored, digest=hashlib.sha256(data).hexdigest(), exact=True)
-                atomic.write(place(self.files.home, entry.parsed), data)
+            if unchanged and now and (now.stored.paths, now.stored.facts) == (entry.stored.paths, entry.stored.facts):
+                made = manifest(now.stored, self.digests.of)
+                settled = msgspec.structs.replace(now.stored, digest=made.digest, size=made.size, exact=True)
+                atomic.write(place(self.files.home, entry.parsed), made.data)
                 self._change(lambda raw: raw.update({now.name: mapfile.raw_of(settled, raw.get(now.name))}))
+
+    def _checked(self, model: Stored) -> tuple[Stored, Manifest]:
+        """The entry and its manifest, once all its files are found to be what they must be."""
+        file = _printable(Path(model.path))
+        header = read_header(file)
+        check_model(header, file)
+        for kind, path in model.parts:
+            check_part(read_header(_printable(Path(path))), path, kind)
+        stored = msgspec.structs.replace(model, facts=facts_of(file, header), created=time.time())
+        digests = {path: self.digests.of(Path(path)) for path in stored.paths}
+        made = manifest(stored, lambda path: digests[str(path)])
+        exact = all_exact(digests.values())
+        return msgspec.structs.replace(stored, digest=made.digest, size=made.size, exact=exact), made
 
     def _refuse_taken(self, name: str) -> None:
         try:
@@ -143,59 +138,13 @@ class Registry:
             return
         raise NameTaken(name=taken.name, path=taken.file)
 
-    def _put(self, raw: mapfile.Raw, name: str, stored: Stored) -> None:
-        """Checked again under the lock: another process may have taken the name."""
-        for taken in raw:
-            if _key(taken) == fold(name):
-                raise NameTaken(name=taken, path=mapfile.modern(raw[taken]))
-        raw[name] = mapfile.raw_of(stored)
-
     def _change(self, change: Callable[[mapfile.Raw], object]) -> None:
-        with self._lock():
-            before = self._read(set_aside=True)
+        with self._truth.lock():
+            before = self._truth.read(set_aside=True)
             raw = dict(before)
             change(raw)
-            if mapfile.is_legacy(before):
-                self._modernise(raw)
-            atomic.write(self.files.model_map, mapfile.encode(raw))
+            self._truth.write(raw, before)
             self._refresh(raw)
-
-    def _modernise(self, raw: mapfile.Raw) -> None:
-        """The first change to a map of version 1.0.0: keep the original, then write all entries in our form."""
-        if self.files.model_map.exists() and not self.files.original.exists():
-            atomic.write(self.files.original, self.files.model_map.read_bytes())
-        for entry in mapfile.entries(raw, self.files.model_map.parent):
-            raw[entry.name] = mapfile.raw_of(
-                msgspec.structs.replace(entry.stored, path=str(entry.file)), raw[entry.name]
-            )
-
-    def _lock(self) -> FileLock:
-        self.files.model_map.parent.mkdir(parents=True, exist_ok=True)
-        return self._file_lock
-
-    def _read(self, *, set_aside: bool = False) -> mapfile.Raw:
-        """The truth, or its last good copy. With `set_aside`, a corrupt truth is copied, since it will be replaced."""
-        path = self.files.model_map
-        try:
-            data = path.read_bytes()
-            return mapfile.decode(data)
-        except FileNotFoundError:
-            return {}
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            if not data.strip() and not self.files.last_good.exists():
-                return {}
-            raw = self._last_good(str(error))
-        if set_aside:  # not by a rename: a kill after it would leave no map, which reads as an empty one
-            atomic.write(path.with_name(f"{path.name}.corrupt-{time.time_ns()}"), data)
-        return raw
-
-    def _last_good(self, reason: str) -> mapfile.Raw:
-        try:
-            raw = mapfile.decode(self.files.last_good.read_bytes())
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            raise RegistryCorrupt(path=self.files.model_map, reason=reason) from None
-        log.warning("%s cannot be read (%s); its last good copy is used", self.files.model_map, reason)
-        return raw
 
     def _refresh(self, raw: mapfile.Raw) -> None:
         """Take the map in, and bring its copy, its manifests and its projections in step."""
@@ -225,7 +174,7 @@ class Registry:
         for entry in self._entries:
             path = place(self.files.home, entry.parsed)
             if not entry.stored.exact and not entry.missing and not _has_digest(path, entry.digest):
-                found[path] = manifest(entry.stored.facts, sample_digest(entry.file))
+                found[path] = manifest(entry.stored, mapfile.sampled).data
         return found
 
     def _signature(self) -> Signature:
@@ -254,6 +203,12 @@ def _printable(file: Path) -> Path:
         shown = str(file).encode("utf-8", "replace").decode()
         raise NotGguf(path=shown, reason="its path is not UTF-8; rename it") from None
     return file
+
+
+def _spelling(raw: mapfile.Raw, name: str) -> str:
+    """The key that has this name already, in whatever case; else the name as it was typed."""
+    key = fold(name)
+    return next((each for each in raw if _key(each) == key), name.strip())
 
 
 def _key(name: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoshikage.models.registry import Files, Registry
+from hoshikage.models.registry import Registry
+from hoshikage.models.truth import Files
 
 
 def main() -> None:

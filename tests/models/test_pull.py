@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from hoshikage.errors import NameTaken, UnknownSource
+from hoshikage.models.entry import Stored
 from hoshikage.models.hubs.base import Fetched, Steps
 from hoshikage.models.pull import pull
-from hoshikage.models.registry import Files, Registry
+from hoshikage.models.registry import Registry
+from hoshikage.models.truth import Files
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ class Unreachable:
 
 def test_a_taken_name_is_told_before_the_transfer(registry: Registry, starter: Path, tmp_path: Path) -> None:
     registry.add(starter, "starter")
-    hub = Unreachable(Fetched(path=tmp_path / "new.gguf", name="starter", origin="test"))
+    hub = Unreachable(Fetched(name="starter", model=Stored(path=str(tmp_path / "new.gguf"), origin="test")))
     with pytest.raises(NameTaken, match=r"SmolLM2-135M-Instruct\.Q4_1\.gguf"):
         list(pull("starter", registry, tmp_path, (hub,)))
 

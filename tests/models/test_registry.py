@@ -11,8 +11,10 @@ import pytest
 
 from fixtures.tiny_gguf import make_tiny
 from hoshikage.errors import ModelNotFound, NameTaken, NotGguf, RegistryCorrupt
-from hoshikage.models.manifest import place, sample_digest
-from hoshikage.models.registry import Files, Registry
+from hoshikage.models.digests import sample_digest
+from hoshikage.models.manifest import place
+from hoshikage.models.registry import Registry
+from hoshikage.models.truth import Files
 
 
 @pytest.fixture
@@ -240,7 +242,8 @@ def test_a_file_replaced_by_another_is_seen(files: Files, tiny: Path) -> None:
     registry = Registry(files)
     before = registry.add(tiny, "a")
     make_tiny(tiny, chat_template="x" * 5000)
-    assert registry.find("a").size == tiny.stat().st_size != before.size
+    assert registry.find("a").stored.facts.size == tiny.stat().st_size
+    assert registry.find("a").size != before.size
     assert registry.find("a").digest != before.digest
 
 

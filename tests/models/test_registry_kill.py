@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.tiny_gguf import make_tiny
-from hoshikage.models.registry import Files, Registry
+from hoshikage.models.registry import Registry
+from hoshikage.models.truth import Files
 
 POINTS_MAX = 200
 

