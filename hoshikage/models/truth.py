@@ -39,6 +39,11 @@ class Files:
         return self.home / "digests.json"
 
     @property
+    def blobs(self) -> Path:
+        """Where uploads and the layers of registries are put, named by their digests."""
+        return self.home / "blobs"
+
+    @property
     def models(self) -> Path:
         """Where pulled files are put."""
         return self.home / "models"

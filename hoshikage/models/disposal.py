@@ -1,0 +1,66 @@
+"""What goes when a model is deleted: only files that we brought into our own folders and that no other entry uses."""
+
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec import Struct
+
+from hoshikage.models.entry import Entry
+from hoshikage.models.registry import Registry
+from hoshikage.models.truth import Files
+
+log = logging.getLogger("hoshikage.models")
+
+FORGOTTEN_SECONDS = 3600.0
+"""How long an uploaded blob waits for the model that it is for."""
+
+
+class Deleted(Struct, frozen=True, kw_only=True):
+    """The entry that was, and what became of its files."""
+
+    entry: Entry
+    deleted: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+def delete(registry: Registry, name: str) -> Deleted:
+    """Unregister a model and delete what was fetched for it alone. Raises ModelNotFound or BadName."""
+    entry = registry.remove(name)
+    gone = tuple(path for path in entry.files if goes(path, entry, registry))
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return Deleted(entry=entry, deleted=gone, kept=tuple(each for each in entry.files if each.exists()))
+
+
+def sweep(registry: Registry, before: Entry | None) -> None:
+    """Delete what an entry had before it was replaced and nothing uses any more."""
+    for path in before.files if before else ():
+        if before and goes(path, before, registry):
+            path.unlink(missing_ok=True)
+
+
+def goes(path: Path, entry: Entry, registry: Registry) -> bool:
+    ours = entry.stored.fetched and inside(path, registry.files)
+    return ours and path.is_file() and not used(path, registry.entries())
+
+
+def inside(path: Path, files: Files) -> bool:
+    """Whether it lies in a folder of ours; a link out of it does not."""
+    real = path.resolve()
+    return any(real.is_relative_to(folder.resolve()) for folder in (files.models, files.blobs))
+
+
+def used(path: Path, entries: Iterable[Entry]) -> bool:
+    return any(path in entry.files for entry in entries)
+
+
+def prune(registry: Registry) -> None:
+    """Delete uploads that no entry uses, once they are an hour old. Nothing that is being received is touched."""
+    kept = {file.resolve() for entry in registry.entries() for file in entry.files}
+    for blob in registry.files.blobs.glob("sha256-*"):
+        old = time.time() - blob.stat().st_mtime > FORGOTTEN_SECONDS
+        if old and blob.resolve() not in kept and "partial" not in blob.name:
+            log.info("%s is used by no model and goes", blob)
+            blob.unlink(missing_ok=True)

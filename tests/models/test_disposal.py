@@ -1,0 +1,75 @@
+"""Deleting takes what was fetched for a model alone, and nothing else."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from fixtures.tiny_gguf import make_tiny
+from hoshikage.errors import ModelNotFound
+from hoshikage.models.disposal import delete, prune
+from hoshikage.models.entry import Stored
+from hoshikage.models.registry import Registry
+from hoshikage.models.truth import Files
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    models = tmp_path / "models"
+    return Registry(Files(models / "model_map.json", models / "tags_cache.json", models / "tags_ollama.json", tmp_path))
+
+
+def fetched(registry: Registry, name: str) -> Path:
+    registry.files.models.mkdir(exist_ok=True)
+    file = make_tiny(registry.files.models / f"{name}.gguf")
+    registry.register(name, Stored(path=str(file), fetched=True, origin="test"))
+    return file
+
+
+def test_a_fetched_file_goes_with_its_last_name(registry: Registry) -> None:
+    file = fetched(registry, "a")
+    registry.copy("a", "b")
+    assert delete(registry, "a").kept == (file,)
+    assert delete(registry, "b").deleted == (file,)
+    assert not file.exists()
+    with pytest.raises(ModelNotFound):
+        delete(registry, "b")
+
+
+def test_a_foreign_file_stays_wherever_it_lies(registry: Registry, tmp_path: Path) -> None:
+    mine = make_tiny(tmp_path / "mine.gguf")
+    registry.add(mine, "mine")
+    inside = make_tiny(registry.files.models / "added.gguf")
+    registry.add(inside, "added")
+    assert (delete(registry, "mine").kept, delete(registry, "added").kept) == ((mine,), (inside,))
+
+
+def test_a_link_out_of_our_folder_is_not_followed(registry: Registry, tmp_path: Path) -> None:
+    mine = make_tiny(tmp_path / "mine.gguf")
+    link = registry.files.models / "link.gguf"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(mine)
+    registry.register("a", Stored(path=str(link), fetched=True))
+    assert delete(registry, "a").deleted == ()
+    assert mine.exists()
+
+
+def test_only_old_uploads_without_a_model_are_pruned(registry: Registry, tmp_path: Path) -> None:
+    blobs = registry.files.blobs
+    blobs.mkdir()
+    used, old, new = (make_tiny(blobs / f"sha256-{digit * 64}") for digit in "abc")
+    registry.add(used, "a")
+    for path in (used, old):
+        os.utime(path, (time.time() - 7200,) * 2)
+    prune(registry)
+    assert (used.exists(), old.exists(), new.exists()) == (True, False, True)
+
+
+def test_a_copy_has_the_same_digest_and_outlives_its_source(registry: Registry, tmp_path: Path) -> None:
+    source = registry.add(shutil.copy(make_tiny(tmp_path / "x.gguf"), tmp_path / "y.gguf"), "a")
+    copied = registry.copy("A:latest", "me/b:v1")
+    registry.remove("a")
+    assert (copied.digest, copied.file) == (source.digest, source.file)
+    assert registry.find("ME/B:V1").digest == source.digest
