@@ -101,7 +101,7 @@ def shelf(model: Model, load: wire.Load) -> Shelf | None:
     if not places:
         return None
     window = 0 if model.keeps_state else model.window or None
-    return Shelf(places, fingerprint(Path(load.path), library.build(), KV_TYPE), window)
+    return Shelf(places, fingerprint(model.files, library.build(), KV_TYPE), window)
 
 
 def ready(model: Model, made: Desk) -> wire.Ready:

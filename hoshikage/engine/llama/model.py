@@ -10,6 +10,8 @@ from hoshikage.engine.llama.library import last_errors
 from hoshikage.errors import LoadFailed, SequenceFailed
 
 KV_VALUE_BYTES = 2
+SPLIT_BYTES = 32
+"""More than llama.cpp adds to a name for the number of a part."""
 
 
 class Model:
@@ -27,6 +29,7 @@ class Model:
         self.vocab = C.llama_model_get_vocab(self.handle)
         self.n_vocab: int = C.llama_vocab_n_tokens(self.vocab)
         self.name = path.stem
+        self._path = path
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
 
@@ -34,6 +37,21 @@ class Model:
         if self.handle:
             C.llama_model_free(self.handle)
             self.handle = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files its weights lie in, the one it was loaded by first."""
+        count = int(self.metadata("split.count") or 1)
+        if count <= 1:
+            return (self._path,)
+        first, size = str(self._path).encode(), len(str(self._path).encode()) + SPLIT_BYTES
+        stem, part = ctypes.create_string_buffer(size), ctypes.create_string_buffer(size)
+        C.llama_split_prefix(stem, size, first, 0, count)
+        return tuple(
+            Path(part.value.decode())
+            for index in range(count)
+            if C.llama_split_path(part, size, stem.value, index, count)
+        )
 
     @property
     def trained(self) -> int:
