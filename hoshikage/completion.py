@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 
-from hoshikage.chat import prompt_of
 from hoshikage.conversation import CompletionRequest, Delta, Message
 from hoshikage.generation import Backend, Prompt, check_generates, generate
+from hoshikage.prompts import prompt_of
 
 
 def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
@@ -14,5 +14,7 @@ def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Del
     if request.raw:
         return generate(backend, entry, request, Prompt(text=lambda _ready: request.prompt, context=request.context))
     system = [Message(role="system", content=request.system)] if request.system else []
-    text = prompt_of(entry, [*system, Message(role="user", content=request.prompt)])
+    history = () if request.context else entry.stored.messages
+    messages = [*system, *history, Message(role="user", content=request.prompt)]
+    text = prompt_of(entry, messages, go=backend.settings.go_template, template=request.template)
     return generate(backend, entry, request, Prompt(text=text, context=request.context, return_tokens=True))

@@ -42,10 +42,14 @@ class ChatRequest(Request, frozen=True, kw_only=True):
 
 
 class CompletionRequest(Request, frozen=True, kw_only=True):
-    """A prompt to be continued. `raw` sends it without the chat template, `context` holds the tokens before it."""
+    """A prompt to be continued. `raw` sends it without the chat template, `context` holds the tokens before it.
+
+    `template` is Go text in place of the model's own.
+    """
 
     prompt: str
     system: str | None = None
+    template: str | None = None
     raw: bool = False
     context: tuple[int, ...] = ()
 

@@ -5,6 +5,7 @@ HoshikageError
 ├── RequestError             what was asked cannot be done as asked
 │   ├── ContextOverflow      the prompt is longer than the window
 │   │   └── InputTooLong     what is to be embedded is, and must not be cut
+│   ├── CreateRefused        a model cannot be made as asked
 │   ├── ConstraintRefused    a schema or grammar for the answer cannot be used
 │   └── Unsupported          this model cannot do that
 ├── ModelError               about a model's name or file
@@ -19,6 +20,7 @@ HoshikageError
 ├── PullError                a model could not be fetched
 │   ├── UnknownSource        no hub takes this name
 │   ├── PipMissing           the package index needs pip
+│   ├── NotOnHub             the hub has no such model
 │   ├── DiskFull             not enough space
 │   └── HashMismatch         what arrived is not what was asked for
 └── EngineError              about a worker process
@@ -61,6 +63,10 @@ class ContextOverflow(RequestError):
     code = "context_length_exceeded"
     en = "the prompt has {tokens} tokens, more than the context length of {limit} tokens; shorten it or raise num_ctx"
     ja = "プロンプト（{tokens} トークン）がコンテキスト長 {limit} を超えています。短くするか num_ctx を上げてください。"
+
+
+class CreateRefused(RequestError):
+    code = "cannot_create"
 
 
 class ConstraintRefused(RequestError):
@@ -147,6 +153,14 @@ class PipMissing(PullError):
     code = "pip_missing"
     en = "pip is missing in this Python; install it with `{python} -m ensurepip --upgrade`"
     ja = "この Python に pip がありません。`{python} -m ensurepip --upgrade` で入れてください。"
+
+
+class NotOnHub(PullError):
+    """`way` is what may help."""
+
+    code = "not_on_hub"
+    en = "{hub} has no {name}; {way}"
+    ja = "{hub} に {name} はありません。（{way}）"
 
 
 class DiskFull(PullError):

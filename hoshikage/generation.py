@@ -47,6 +47,8 @@ class Backend:
 
     def _draft_path(self, entry: Entry) -> str:
         """The file of the model that drafts for this one. Raises ModelNotFound if the setting names none."""
+        if entry.stored.draft:
+            return entry.stored.draft
         if self.settings.draft_model == "off":
             return ""
         file = self.registry.find(self.settings.draft_model).file

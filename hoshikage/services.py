@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from hoshikage import ramdisk, snapshots
+from hoshikage.errors import RegistryCorrupt
 from hoshikage.generation import Backend
+from hoshikage.jobs.board import Board
+from hoshikage.models.disposal import prune
 from hoshikage.models.pool import Policy, Pool
 from hoshikage.models.registry import Registry
 from hoshikage.models.truth import Files
@@ -16,6 +19,8 @@ from hoshikage.ramdisk import Ramdisk
 from hoshikage.settings import Settings
 
 SETTLE_SECONDS = 600
+LOOK_SECONDS = 0.5
+"""How often it is looked whether somebody has changed model_map.json by hand."""
 
 log = logging.getLogger("hoshikage.services")
 
@@ -27,6 +32,7 @@ class Services:
     settings: Settings
     backend: Backend
     ramdisk: Ramdisk
+    board: Board
 
     @property
     def registry(self) -> Registry:
@@ -61,18 +67,34 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     )
     pool, registry, found = Pool(policy), registry_of(settings), ramdisk.find(settings.ramdisk_path, settings.home)
     log.info("RAM disk: %s", found.reason)
-    settling = asyncio.create_task(settle_digests(registry))
+    board = Board(registry.files)
+    tasks = [asyncio.create_task(work(registry)) for work in (settle_digests, project_changes)]
     try:
-        yield Services(settings, Backend(registry, pool, settings, snapshots.places(settings, found)), found)
+        yield Services(settings, Backend(registry, pool, settings, snapshots.places(settings, found)), found, board)
     finally:
-        settling.cancel()
+        for task in tasks:
+            task.cancel()
+        await board.close()
         await pool.close()
         await asyncio.to_thread(snapshots.put_away, settings, found)
 
 
 async def settle_digests(registry: Registry) -> None:
     """Hash in the background what was too large to be hashed when it was added; looks again from time to time."""
+    await asyncio.to_thread(prune, registry)
     while True:
         for entry in await asyncio.to_thread(registry.inexact):
             await asyncio.to_thread(registry.settle, entry)
         await asyncio.sleep(SETTLE_SECONDS)
+
+
+async def project_changes(registry: Registry) -> None:
+    """Bring the projections in step after a change by hand, for front ends that read nothing but them."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if registry.changed:
+            try:
+                await asyncio.to_thread(registry.entries)
+            except RegistryCorrupt as error:
+                log.error("%s", error)
+                await asyncio.sleep(SETTLE_SECONDS)

@@ -196,6 +196,13 @@ class Settings:
         "Ollama より親切な応答も Ollama に合わせる",
         effective=False,
     )
+    go_template: bool = setting(
+        "GO_TEMPLATE OLLAMA_GO_TEMPLATE",
+        boolean,
+        "true",
+        "a model's Go TEMPLATE counts before the Jinja template of its file",
+        "モデルの Go テンプレート（TEMPLATE）をファイルの Jinja より優先する",
+    )
     ramdisk_path: Path = setting(
         "RAMDISK_PATH",
         path,

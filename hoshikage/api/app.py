@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from hoshikage.api import errors
 from hoshikage.api.guard import Guard, TooLarge
 from hoshikage.api.http import ClientLeft
-from hoshikage.api.ollama import chat, generate, models
+from hoshikage.api.ollama import blobs, chat, generate, manage, models
 from hoshikage.api.openai import chat as openai_chat
 from hoshikage.api.openai import models as openai_models
 from hoshikage.api.ops import status
@@ -44,6 +44,11 @@ def routes() -> list[Route]:
         route("/api/tags", models.list_tags, "GET", "HEAD"),
         route("/api/ps", models.ps, "GET"),
         route("/api/show", models.show, "POST"),
+        route("/api/pull", manage.pull, "POST"),
+        route("/api/create", manage.create, "POST"),
+        route("/api/copy", manage.copy, "POST"),
+        route("/api/delete", manage.delete, "DELETE"),
+        route("/api/blobs/{digest}", blobs.blob, "POST", "HEAD"),
         route("/api/chat", chat.chat, "POST"),
         route("/api/generate", generate.generate, "POST"),
         route("/v1/models", openai_models.list_models, "GET"),

@@ -17,6 +17,8 @@ DEFAULT_ORIGINS = (
     *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in LOCAL for port in ("", ":*")),
     *(f"{scheme}://*" for scheme in ("app", "file", "tauri", "vscode-webview", "vscode-file")),
 )
+UNLIMITED = "/api/blobs/"
+"""Files are uploaded there: their bodies are not kept in memory."""
 LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 STAINLESS = (
     "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper Retry-Count Runtime"
@@ -58,7 +60,8 @@ class Guard:
             await refusal(scope, receive, send)
             return
         sender = _with_origin(send, self._allow_origin(origin)) if foreign else send
-        await self.app(scope, self._bounded(receive), sender)
+        bounded = receive if scope["path"].startswith(UNLIMITED) else self._bounded(receive)
+        await self.app(scope, bounded, sender)
 
     def _refusal(self, scope: Scope, headers: Headers, origin: str) -> Response | None:
         if origin and not self._known(origin):

@@ -7,7 +7,7 @@ when it was written there.
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import msgspec
@@ -23,8 +23,8 @@ CHUNK_BYTES = 4 << 20
 LOCK_SECONDS = 60
 _NAMED = re.compile(r"(?:sha256[-:])?([0-9a-f]{64})")
 
-Tell = Callable[[int, int], object]
-"""Told how many bytes of how many are hashed."""
+Steps = Generator[tuple[int, int], None, str]
+"""Tells how many bytes of how many are hashed; returns the digest."""
 
 
 class Known(Struct, frozen=True, array_like=True):
@@ -69,12 +69,21 @@ class Digests:
         known = self._known.get(str(path))
         return known.sha256 if known and known == _version(path, known.sha256) else None
 
-    def whole(self, path: Path, tell: Tell | None = None) -> str:
+    def whole(self, path: Path) -> str:
         """The digest, after reading the whole file if need be. Raises OSError."""
+        steps = self.steps(path)
+        try:
+            while True:
+                next(steps)
+        except StopIteration as end:
+            return str(end.value)
+
+    def steps(self, path: Path) -> Steps:
+        """The same, telling how far it is. Raises OSError."""
         if known := self.known(path):
             return known
         before = _version(path, "")
-        sha256 = file_digest(path, tell)
+        sha256 = yield from reading(path)
         if before == _version(path, ""):  # else it was written to while it was read
             self.remember(path, sha256)
         return sha256
@@ -103,7 +112,7 @@ def _version(path: Path, sha256: str) -> Known:
     return Known(found.st_size, found.st_mtime_ns, found.st_ino, sha256)
 
 
-def file_digest(file: Path, tell: Tell | None = None) -> str:
+def reading(file: Path) -> Steps:
     """The sha256 of a whole file, read once with a few MiB of memory. Raises OSError."""
     digest, done = hashlib.sha256(), 0
     with file.open("rb", buffering=0) as opened:
@@ -111,9 +120,14 @@ def file_digest(file: Path, tell: Tell | None = None) -> str:
         while count := opened.readinto(buffer):
             digest.update(buffer[:count])
             done += count
-            if tell:
-                tell(done, total)
+            yield done, total
     return digest.hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """The sha256 of a whole file. Raises OSError."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def sample_digest(file: Path) -> str:

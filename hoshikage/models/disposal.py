@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hoshikage.models.blobs import PARTIAL
 from hoshikage.models.entry import Entry
 from hoshikage.models.registry import Registry
 from hoshikage.models.truth import Files
@@ -15,6 +16,10 @@ log = logging.getLogger("hoshikage.models")
 
 FORGOTTEN_SECONDS = 3600.0
 """How long an uploaded blob waits for the model that it is for."""
+
+
+UPLOAD = ".upload-"
+"""How the name of a file starts that is being received."""
 
 
 class Deleted(Struct, frozen=True, kw_only=True):
@@ -57,10 +62,11 @@ def used(path: Path, entries: Iterable[Entry]) -> bool:
 
 
 def prune(registry: Registry) -> None:
-    """Delete uploads that no entry uses, once they are an hour old. Nothing that is being received is touched."""
+    """Delete uploads that no entry uses, whole or not, once they are an hour old; not what a pull may go on with."""
     kept = {file.resolve() for entry in registry.entries() for file in entry.files}
-    for blob in registry.files.blobs.glob("sha256-*"):
+    blobs = registry.files.blobs
+    for blob in [*blobs.glob("sha256-*"), *blobs.glob(f"{UPLOAD}*")]:
         old = time.time() - blob.stat().st_mtime > FORGOTTEN_SECONDS
-        if old and blob.resolve() not in kept and "partial" not in blob.name:
+        if old and blob.resolve() not in kept and not blob.name.endswith(PARTIAL):
             log.info("%s is used by no model and goes", blob)
             blob.unlink(missing_ok=True)

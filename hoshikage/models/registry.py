@@ -14,7 +14,7 @@ import msgspec
 from hoshikage.errors import BadName, FileMissing, ModelNotFound, NameTaken, NotGguf
 from hoshikage.models import atomic, mapfile
 from hoshikage.models.capabilities import check_model, check_part
-from hoshikage.models.digests import Digests, Tell, all_exact, file_digest
+from hoshikage.models.digests import Digests, all_exact, file_digest
 from hoshikage.models.entry import Entry, Stored, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.manifest import Manifest, manifest, place
@@ -36,6 +36,11 @@ class Registry:
         self._truth = Truth(files)
         self._seen: Signature | None = None
         self._entries: tuple[Entry, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the map or a projection is not as this process has left it; costs three looks at the disk."""
+        return self._seen is not None and self._seen[:3] != tuple(_stat(path) for path in self._three)
 
     def entries(self) -> tuple[Entry, ...]:
         """All models. Raises RegistryCorrupt."""
@@ -100,11 +105,11 @@ class Registry:
         """The models whose digest still comes from samples of their files."""
         return tuple(entry for entry in self.entries() if not entry.stored.exact and not entry.missing)
 
-    def settle(self, entry: Entry, tell: Tell | None = None) -> None:
+    def settle(self, entry: Entry) -> None:
         """Compute a digest from the whole files; takes seconds a gigabyte. Nothing if it was changed meanwhile."""
         try:
             for path in entry.files:
-                self.digests.whole(path, tell)
+                self.digests.whole(path)
             made = manifest(entry.stored, self.digests.of)
             unchanged = facts_of(entry.file, read_header(entry.file)) == entry.stored.facts
         except (OSError, FileMissing, NotGguf) as error:
@@ -179,8 +184,11 @@ class Registry:
 
     def _signature(self) -> Signature:
         """Of the three files, and of the models', which may be replaced by others of the same name."""
-        paths = (self.files.model_map, self.files.tag_cache, self.files.tag_ollama)
-        return tuple(_stat(path) for path in (*paths, *(entry.file for entry in self._entries)))
+        return tuple(_stat(path) for path in (*self._three, *(entry.file for entry in self._entries)))
+
+    @property
+    def _three(self) -> tuple[Path, Path, Path]:
+        return self.files.model_map, self.files.tag_cache, self.files.tag_ollama
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:

@@ -1,4 +1,4 @@
-"""Runs `add` or `remove` and kills itself at its n-th write, flush or rename. A program for test_registry_kill."""
+"""Runs `add`, `copy` or `remove` and kills itself at its n-th write, flush or rename; for test_registry_kill."""
 
 import os
 import signal
@@ -28,6 +28,8 @@ def main() -> None:
     sys.addaudithook(audited)
     if act == "add":
         registry.add(model, "new")
+    elif act == "copy":
+        registry.copy("old", "new")
     else:
         registry.remove("old")
     sys.stdout.write("finished\n")

@@ -33,7 +33,7 @@ def agreed_names(home: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(("act", "after"), [("add", {"old", "new"}), ("remove", set())])
+@pytest.mark.parametrize(("act", "after"), [("add", {"old", "new"}), ("copy", {"old", "new"}), ("remove", set())])
 def test_a_kill_after_any_write_or_rename_leaves_agreement(tmp_path: Path, act: str, after: set[str]) -> None:
     tiny = make_tiny(tmp_path / "tiny.gguf")
     Registry(files_in(tmp_path / "start")).add(tiny, "old")

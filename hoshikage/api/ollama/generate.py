@@ -36,8 +36,6 @@ def refuse_unbuilt(asked: GenerateRequest, name: str) -> None:
     if asked.suffix:
         full = name if ":" in name else f"{name}:latest"
         raise OllamaFault(400, f"registry.ollama.ai/library/{full} does not support insert")
-    if asked.template:
-        raise OllamaFault(400, "template in a request is not available in this version of hoshikage")
     if asked.images and asked.prompt:
         raise OllamaFault(400, f'"{asked.model}" does not support images')
 

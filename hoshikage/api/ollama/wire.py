@@ -100,6 +100,7 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         logprobs=request.top_logprobs if request.logprobs else None,
         prompt=request.prompt,
         system=request.system or None,
+        template=request.template or None,
         raw=request.raw,
         context=tuple(request.context or ()),
     )

@@ -1,0 +1,119 @@
+"""Ollama's requests that change models as structs, and how one becomes a recipe."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from msgspec import Struct, field
+
+from hoshikage.api.errors import OllamaFault
+from hoshikage.api.ollama.decode import GoMap
+from hoshikage.api.ollama.wire import Message
+from hoshikage.conversation import Message as Turn
+from hoshikage.errors import BadName, PullError
+from hoshikage.models.blobs import place
+from hoshikage.models.names import parse
+from hoshikage.models.recipe import Recipe
+from hoshikage.models.truth import Files
+
+
+class Named(Struct, kw_only=True):
+    """`name` is what old clients send."""
+
+    model: str = ""
+    name: str = ""
+
+
+class PullRequest(Named, kw_only=True):
+    insecure: bool = False
+    stream: bool = True
+
+
+class DeleteRequest(Named, kw_only=True):
+    pass
+
+
+class CopyRequest(Struct, kw_only=True):
+    source: str = ""
+    destination: str = ""
+
+
+class CreateRequest(Named, kw_only=True):
+    """`files`, `adapters` and `draft_files` map a file's name to its digest; the files were uploaded before."""
+
+    from_: str = field(default="", name="from")
+    files: dict[str, str] = field(default_factory=dict)
+    adapters: dict[str, str] = field(default_factory=dict)
+    draft_files: dict[str, str] = field(default_factory=dict)
+    template: str = ""
+    license: Any = None
+    system: str = ""
+    parameters: Annotated[dict[str, Any], GoMap] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    quantize: str = ""
+    quantization: str = ""
+    draft_quantize: str = ""
+    stream: bool = True
+
+
+def to_recipe(asked: CreateRequest, files: Files) -> Recipe:
+    """Raises OllamaFault in the contract's words (§6.13)."""
+    name = asked.model or asked.name
+    for each in (name, asked.from_ or name):
+        try:
+            parse(each)
+        except BadName as error:
+            raise OllamaFault(400, "invalid model name") from error
+    if asked.draft_quantize:
+        raise OllamaFault(400, "--draft-quantize requires a DRAFT model" if not asked.draft_files else DRAFT_QUANTIZE)
+    if not asked.from_ and not asked.files:
+        raise OllamaFault(400, "neither 'from' or 'files' was specified")
+    return Recipe(
+        name=name,
+        base=asked.from_,
+        files=uploaded(asked.files, files.home),
+        adapters=uploaded(asked.adapters, files.home),
+        draft=next(iter(uploaded(asked.draft_files, files.home)), ""),
+        template=asked.template or None,
+        system=asked.system or None,
+        license=licenses(asked.license),
+        parameters=asked.parameters,
+        messages=tuple(Turn(role=each.role, content=each.content) for each in asked.messages) or None,
+        renderer=asked.renderer,
+        parser=asked.parser,
+        requires=asked.requires,
+        quantize=asked.quantize or asked.quantization,
+        ours=True,
+    )
+
+
+DRAFT_QUANTIZE = "a draft model is not quantized here; quantize it as a model of its own, and name that file"
+
+
+def uploaded(named: dict[str, str], home: Path) -> tuple[str, ...]:
+    """The paths of the blobs. Raises OllamaFault."""
+    return tuple(str(blob(name, digest, home)) for name, digest in named.items())
+
+
+def blob(name: str, digest: str, home: Path) -> Path:
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or "\\" in name:
+        raise OllamaFault(400, "file path must be relative")
+    try:
+        path = place(home, digest.lower())
+    except PullError as error:
+        raise OllamaFault(400, "invalid digest format") from error
+    if not path.is_file():
+        raise OllamaFault(400, f"{name} is not here: upload it first, by POST /api/blobs/{digest}")
+    return path
+
+
+def licenses(given: Any) -> tuple[str, ...]:  # noqa: ANN401 - a text or a list of them
+    if given is None or given == "":
+        return ()
+    texts = given if isinstance(given, list) else [given]
+    if not all(isinstance(each, str) for each in texts):
+        raise OllamaFault(400, "license must be a string or a list of strings")
+    return tuple(texts)

@@ -1,0 +1,157 @@
+"""The gateway's side of jobs: one process a job, however many clients follow it, ended when the last one leaves."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncGenerator, Hashable
+
+import msgspec
+
+from hoshikage.errors import BadName, HoshikageError, PullError
+from hoshikage.jobs.wire import CreateJob, Job, Line, Order, PullJob, error_of, order
+from hoshikage.models.hubs.base import Progress
+from hoshikage.models.names import fold
+from hoshikage.models.truth import Files
+
+log = logging.getLogger("hoshikage.jobs")
+
+COMMAND = (sys.executable, "-m", "hoshikage.jobs.child")
+LINE_BYTES = 1 << 20
+END_SECONDS = 10.0
+Steps = dict[tuple[str, str | None], Progress]
+"""The latest step of each status and digest, in the order of the first ones."""
+
+
+class Follower:
+    """One client's view: a slow one misses steps between, never the latest of a digest."""
+
+    def __init__(self, so_far: Steps) -> None:
+        self.pending = dict(so_far)
+        self.news = asyncio.Event()
+        self.news.set()
+
+
+class Running:
+    """A job at work."""
+
+    def __init__(self, given: Order) -> None:
+        self.followers: set[Follower] = set()
+        self.error: HoshikageError | None = None
+        self.ended = False
+        self._steps: Steps = {}
+        self._task = asyncio.create_task(self._work(given))
+
+    def join(self) -> Follower:
+        follower = Follower(self._steps)
+        self.followers.add(follower)
+        return follower
+
+    async def stop(self) -> None:
+        """End the process, and wait for it."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self, given: Order) -> None:
+        try:
+            self.error = await self._read(given)
+        except OSError as error:
+            self.error = PullError(reason=f"no process for it: {error}")
+        finally:
+            self.ended = True
+            self._wake()
+
+    async def _read(self, given: Order) -> HoshikageError | None:
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(*COMMAND, stdin=pipe, stdout=pipe, limit=LINE_BYTES)
+        assert child.stdin is not None  # noqa: S101
+        assert child.stdout is not None  # noqa: S101
+        error, last = None, ""
+        try:
+            child.stdin.write(msgspec.json.encode(given) + b"\n")
+            async for data in child.stdout:
+                line = msgspec.json.decode(data, type=Line)
+                if line.step is None:
+                    error = error_of(line)
+                else:
+                    last = line.step.status
+                    self._take(line.step)
+        finally:
+            await ended(child)
+        if error is None and last != "success":
+            error = PullError(reason=f"the process ended unexpectedly ({child.returncode}); try again, it goes on")
+        return error
+
+    def _take(self, step: Progress) -> None:
+        key = (step.status, step.digest)
+        self._steps[key] = step
+        for follower in self.followers:
+            follower.pending[key] = step
+        self._wake()
+
+    def _wake(self) -> None:
+        for follower in self.followers:
+            follower.news.set()
+
+
+class Board:
+    """All jobs. Pulls of one name are one job; every creation is its own."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._running: dict[Hashable, Running] = {}
+
+    async def follow(self, job: Job) -> AsyncGenerator[Progress, None]:
+        """The job's steps from its start; leaving ends it, if nobody else follows. Raises what the job raises."""
+        key = key_of(job)
+        running = self._running.get(key)
+        if running is None or running.ended:
+            running = self._running[key] = Running(order(self._files, job))
+        follower = running.join()
+        try:
+            while not (running.ended and not follower.pending):
+                await follower.news.wait()
+                follower.news.clear()
+                while follower.pending:
+                    yield follower.pending.pop(next(iter(follower.pending)))
+            if running.error:
+                raise running.error
+        finally:
+            await self._leave(key, running, follower)
+
+    async def close(self) -> None:
+        """End all jobs."""
+        await asyncio.gather(*(each.stop() for each in self._running.values()))
+
+    async def _leave(self, key: Hashable, running: Running, follower: Follower) -> None:
+        running.followers.discard(follower)
+        if running.followers:
+            return
+        if self._running.get(key) is running:
+            del self._running[key]
+        if not running.ended:
+            await running.stop()
+
+
+def key_of(job: Job) -> Hashable:
+    if isinstance(job, CreateJob):
+        return id(job)
+    return "pull", folded(job), job.insecure
+
+
+def folded(job: PullJob) -> str:
+    """A name by our grammar without case; another, such as an address, as it is."""
+    try:
+        return fold(job.name)
+    except BadName:
+        return job.name.strip()
+
+
+async def ended(child: asyncio.subprocess.Process) -> None:
+    """Its input ends, which ends it; killed if it takes too long."""
+    if child.stdin:
+        child.stdin.close()
+    try:
+        await asyncio.wait_for(asyncio.shield(child.wait()), END_SECONDS)
+    except TimeoutError:
+        child.kill()
+        await child.wait()

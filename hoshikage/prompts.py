@@ -1,0 +1,74 @@
+"""Which template a model's prompts are rendered by, and the messages that it brings itself. Knows no dialect.
+
+A Go TEMPLATE comes before the Jinja template of the file, as in Ollama; one that cannot be used is named in the log.
+"""
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hoshikage.conversation import Message
+from hoshikage.engine.wire import Ready
+from hoshikage.errors import FileMissing, LoadFailed, NotGguf, TemplateFailed
+from hoshikage.models.entry import Entry
+from hoshikage.models.gguf import read_header
+from hoshikage.templates import go_chat
+from hoshikage.templates.render import render
+
+log = logging.getLogger("hoshikage.templates")
+
+PLAIN = "{% for message in messages %}{{ message.content }}{{ '' if loop.last else '\n' }}{% endfor %}"
+"""For a model without a chat template: the texts as they are, one a line."""
+
+Text = Callable[[Ready], str]
+"""A prompt's text, made once the model is loaded, since Jinja templates name its BOS and EOS."""
+
+
+def prompt_of(entry: Entry, messages: Sequence[Message], *, go: bool = True, template: str | None = None) -> Text:
+    """The prompt of a chat. `template` is Go text in place of the model's own; without `go` its Jinja template is used.
+
+    The model's own SYSTEM comes first where none is given. Raises FileMissing, LoadFailed or TemplateFailed.
+    """
+    if entry.system and (not messages or messages[0].role != "system"):
+        messages = [Message(role="system", content=entry.system), *messages]
+    parsed = go_chat.parse(template) if template else go_template(entry) if go else None
+    if parsed is not None:
+        chosen = parsed
+        return lambda _ready: go_chat.render_chat(chosen, messages)
+    jinja = jinja_template(entry)
+    return lambda ready: render(jinja, messages, bos=ready.bos, eos=ready.eos)
+
+
+def go_template(entry: Entry) -> go_chat.Template | None:
+    """The model's TEMPLATE; None if it has none, or one that asks for more than there is."""
+    if entry.stored.template is None:
+        return None
+    try:
+        return go_chat.parse(entry.stored.template)
+    except TemplateFailed as error:
+        tell(entry.name, str(error))
+        return None
+
+
+@functools.lru_cache(maxsize=64)
+def tell(name: str, reason: str) -> None:
+    """Once for each model."""
+    log.warning("%s: %s; the template of its file is used", name, reason)
+
+
+def jinja_template(entry: Entry) -> str:
+    """The chat template of the model's file. Raises FileMissing or LoadFailed."""
+    try:
+        status = entry.file.stat()
+        return _template(entry.file, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError as error:
+        raise FileMissing(path=entry.file) from error
+    except NotGguf as error:
+        raise LoadFailed(reason=str(error)) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _template(file: Path, _size: int, _mtime_ns: int) -> str:
+    """Keyed by size and mtime, so that a header is read once a version of the file."""
+    return read_header(file).chat_template or PLAIN
