@@ -8,9 +8,10 @@ for us and find what we brought. The unfinished file is `blobs/DIGEST.incomplete
 import hashlib
 import os
 import re
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -74,9 +75,24 @@ class State:
         self.waiting = False
         self.verified = False
         self._stop = threading.Event()
+        self._socket: socket.socket | None = None
 
     def stop(self) -> None:
+        """At once, also where the hub has fallen silent."""
         self._stop.set()
+        if self._socket is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # beneath TLS, which could wait for an answer
+
+    @contextmanager
+    def reading(self, response: "Response") -> Iterator[None]:
+        """While this response is read, `stop` breaks its connection. Raises Stopped."""
+        self._socket = response.extensions["network_stream"].get_extra_info("socket")
+        try:
+            self.check()
+            yield
+        finally:
+            self._socket = None
 
     def check(self) -> None:
         """Raises Stopped."""
@@ -187,7 +203,7 @@ def receive(blob: Blob, headers: dict[str, str], partial: Partial, state: State,
     while partial.size < blob.file.size:
         before = partial.size
         try:
-            request(blob, headers, partial, span)
+            request(blob, headers, partial, state, span)
             broken: Exception = HubFailed(
                 hub=blob.url, reason=f"it sends {partial.size} of {blob.file.size} bytes of {blob.file.path}"
             )
@@ -206,7 +222,7 @@ def receive(blob: Blob, headers: dict[str, str], partial: Partial, state: State,
         state.pause(PAUSE_SECONDS)
 
 
-def request(blob: Blob, headers: dict[str, str], partial: Partial, span: int) -> None:
+def request(blob: Blob, headers: dict[str, str], partial: Partial, state: State, span: int) -> None:
     """One request for what is missing, at most `span` bytes of it."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import hf_raise_for_status
@@ -214,7 +230,7 @@ def request(blob: Blob, headers: dict[str, str], partial: Partial, span: int) ->
     end = min(partial.size + span, blob.file.size) - 1
     asked = {**headers, "Range": f"bytes={partial.size}-{end}", "Accept-Encoding": "identity"}
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    with get_session().stream("GET", blob.url, headers=asked, timeout=timeout) as response:
+    with get_session().stream("GET", blob.url, headers=asked, timeout=timeout) as response, state.reading(response):
         hf_raise_for_status(response)
         begin(response, partial, blob)
         for chunk in response.iter_raw():

@@ -25,9 +25,10 @@ from hoshikage.models.hubs.hf_transfer import SPAN_BYTES, Blob, State, bring
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+THREAD = "transfer"
 TELL_SECONDS = 0.1
 STOP_SECONDS = 2.0
-"""How long a stopped transfer may take to let go of its file; one that hangs in the network is left behind."""
+"""How long a stopped transfer may take to let go of its file; one that hangs while it connects is left behind."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -145,7 +146,7 @@ class HuggingFace:
             return
         self._check_same(blob)
         state, done = State(), Future[None]()
-        thread = threading.Thread(target=self._run, args=(blob, state, done), daemon=True)
+        thread = threading.Thread(target=self._run, args=(blob, state, done), name=THREAD, daemon=True)
         thread.start()
         try:
             yield from told(blob, state, done)
