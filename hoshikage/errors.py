@@ -21,6 +21,10 @@ HoshikageError
 │   ├── UnknownSource        no hub takes this name
 │   ├── PipMissing           the package index needs pip
 │   ├── NotOnHub             the hub has no such model
+│   ├── AccessDenied         the hub wants a token, or its licence accepted
+│   ├── NoChoice             the repository has no one file that is meant
+│   ├── HubUnreachable       the hub does not answer
+│   ├── HubFailed            the hub answers with an error
 │   ├── DiskFull             not enough space
 │   └── HashMismatch         what arrived is not what was asked for
 └── EngineError              about a worker process
@@ -161,6 +165,30 @@ class NotOnHub(PullError):
     code = "not_on_hub"
     en = "{hub} has no {name}; {way}"
     ja = "{hub} に {name} はありません。（{way}）"
+
+
+class AccessDenied(PullError):
+    code = "access_denied"
+    en = "{hub} does not give {name} to you: {reason}; accept its licence at {page} and set HF_TOKEN to your token"
+    ja = "{hub} が {name} を許可しません: {reason}。{page} でライセンスに同意し、HF_TOKEN を設定してください。"
+
+
+class NoChoice(PullError):
+    code = "no_choice"
+    en = "{repo}: {reason}"
+    ja = "{repo} から選べるファイルがありません: {reason}"
+
+
+class HubUnreachable(PullError):
+    code = "hub_unreachable"
+    en = "{hub} cannot be reached: {reason}; {way}"
+    ja = "{hub} に接続できません: {reason}（{way}）"
+
+
+class HubFailed(PullError):
+    code = "hub_failed"
+    en = "{hub} failed: {reason}; what has arrived is kept, try again later"
+    ja = "{hub} のエラー: {reason}。届いた分は残しています。しばらくして再試行してください。"
 
 
 class DiskFull(PullError):

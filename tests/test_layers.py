@@ -35,6 +35,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "hypercorn": ("cli/serve.py",),
     "jinja2": ("templates/render.py",),
     "filelock": ("models/",),
+    "huggingface_hub": ("models/hubs/huggingface.py", "models/hubs/hf_"),
+    "httpx2": ("models/hubs/hf_",),
     "dotenv": ("settings.py", "parsing.py"),
 }
 LIGHT_ENGINE = {"client.py", "wire.py", "wire_pooled.py", "wire_tokens.py", "build.py", "backend.py", "shelf.py"}

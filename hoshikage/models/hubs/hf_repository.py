@@ -1,0 +1,127 @@
+"""What the Hugging Face hub, or its cache here, says about a repository; the hub's errors become ours here.
+
+It transfers nothing. huggingface_hub is imported only where it is used, since it takes 0.3 s.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from hoshikage.errors import AccessDenied, HubFailed, HubUnreachable, NotOnHub, PullError
+from hoshikage.models.hubs.hf_choice import File
+from hoshikage.models.hubs.hf_names import Source
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, ModelInfo
+    from huggingface_hub.errors import HfHubHTTPError
+
+SITE = "https://huggingface.co"
+DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class Repository(Struct, frozen=True, kw_only=True):
+    """A repository at one commit; `license` is the name of its licence, if it tells one."""
+
+    commit: str
+    files: tuple[File, ...]
+    license: tuple[str, ...] = ()
+
+
+def asked(api: "HfApi", source: Source) -> Repository:
+    """What the hub says. Raises PullError."""
+    from huggingface_hub import RepoFile, constants
+
+    with translated(api.endpoint, source):
+        info = api.model_info(source.repo, revision=source.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        if not COMMIT.fullmatch(info.sha or ""):
+            raise HubFailed(hub=api.endpoint, reason=f"it names no commit of {source.repo}")
+        tree = api.list_repo_tree(source.repo, recursive=True, revision=info.sha)
+        files = [
+            File(path=each.path, size=each.size, digest=each.lfs.sha256 if each.lfs else each.blob_id)
+            for each in tree
+            if isinstance(each, RepoFile)
+        ]
+    return Repository(commit=info.sha or "", files=tuple(filter(sound, files)), license=license_of(info))
+
+
+def sound(file: File) -> bool:
+    """Whether path and digest may become names of files here."""
+    path = PurePosixPath(file.path)
+    plain = not path.is_absolute() and not {"..", "."} & set(path.parts) and "\\" not in file.path
+    return plain and bool(DIGEST.fullmatch(file.digest))
+
+
+def license_of(info: "ModelInfo") -> tuple[str, ...]:
+    """The name that the model's card gives, or the hub's tag."""
+    name = getattr(info.card_data, "license_name", None) or getattr(info.card_data, "license", None)
+    tags = [tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")]
+    return (name,) if isinstance(name, str) else tuple(tags[:1])
+
+
+def cached(folder: Path, source: Source) -> Repository:
+    """What the repository's folder in the cache holds, for the offline mode. Raises HubUnreachable."""
+    ref = folder / "refs" / source.revision
+    commit = ref.read_text().strip() if ref.is_file() else source.revision
+    snapshot = folder / "snapshots" / commit
+    if not COMMIT.fullmatch(commit) or not snapshot.is_dir():
+        way = f"{source.repo} is not in the cache; unset HF_HUB_OFFLINE to fetch it"
+        raise HubUnreachable(hub=SITE, reason="the offline mode is on", way=way)
+    files = [described(Path(at) / name, snapshot) for at, _, names in os.walk(snapshot) for name in names]
+    return Repository(commit=commit, files=tuple(file for file in files if file))
+
+
+def described(path: Path, snapshot: Path) -> File | None:
+    """A file of the cache; None if its content is gone."""
+    if not path.is_file():
+        return None
+    return File(path=path.relative_to(snapshot).as_posix(), size=path.stat().st_size, digest=path.resolve().name)
+
+
+@contextmanager
+def translated(hub: str, source: Source) -> Iterator[None]:
+    """The hub's errors as ours, in one line with the way out."""
+    from httpx2 import TransportError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except HfHubHTTPError as error:
+        raise refused(hub, source, error) from error
+    except (TransportError, OfflineModeIsEnabled) as error:
+        way = "check the network, the proxy (HTTPS_PROXY) and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is in the cache"
+        raise HubUnreachable(hub=hub, reason=line(error) or type(error).__name__, way=way) from error
+    except (HFValidationError, ValueError, KeyError, TypeError) as error:
+        raise HubFailed(hub=hub, reason=f"its answer cannot be read: {line(error)}") from error
+
+
+def refused(hub: str, source: Source, error: "HfHubHTTPError") -> PullError:
+    """The error for an answer of the hub that is one."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    status, reason = error.response.status_code, error.server_message or line(error)
+    if isinstance(error, GatedRepoError) or status == 403 or "Invalid credentials" in reason:
+        page = f"{SITE}/{source.repo}"
+        return AccessDenied(hub=hub, name=source.repo, reason=flat(reason), page=page)
+    if isinstance(error, RepositoryNotFoundError):
+        way = "check the spelling; if it is private, set HF_TOKEN to your token"
+        return NotOnHub(hub=hub, name=source.repo, way=way)
+    if isinstance(error, RevisionNotFoundError):
+        return NotOnHub(hub=hub, name=f"{source.repo} at {source.revision}", way="name a branch, tag or commit it has")
+    if status == 404:
+        return NotOnHub(hub=hub, name=source.repo, way=flat(reason))
+    return HubFailed(hub=hub, reason=f"{status}: {flat(reason)}")
+
+
+def line(error: Exception) -> str:
+    """The first line of its text that says something."""
+    return next((each.strip() for each in str(error).splitlines() if each.strip()), "")
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())[:300].rstrip(".")
