@@ -56,7 +56,11 @@ MEANT = [
     ("", "lora-Q4_K_M.gguf m-Q8_0.gguf", "lora-Q4_K_M.gguf"),
     ("", "m-lora.gguf adapter-Q4_K_M.gguf imatrix.gguf m-imatrix-Q4_K_M.gguf mmproj-Q4_K_M.gguf m.gguf", "m.gguf"),
     ("", "m-Q4_K_M-00002-of-00002.gguf m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00001-of-00002.gguf"),
-    ("m-Q8_0-00002-of-00002.gguf", "m-Q8_0-00001-of-00002.gguf m-Q8_0-00002-of-00002.gguf", "m-Q8_0-00001-of-00002.gguf"),
+    (
+        "m-Q8_0-00002-of-00002.gguf",
+        "m-Q8_0-00001-of-00002.gguf m-Q8_0-00002-of-00002.gguf",
+        "m-Q8_0-00001-of-00002.gguf",
+    ),
 ]
 
 
