@@ -15,7 +15,7 @@ LABELS = {
     "Q4_0_4_4": ["m-Q4_0_4_4"],
     "TQ1_0": ["m-TQ1_0"],
     "Q6_K": ["m-Q6_K"],
-    "": ["model", "qwen3.6-35b", "Q4_K_MXYZ", "xQ8_0", "m-F160"],
+    "": ["model", "qwen3.6-35b", "xQ8_0", "m-F160"],
 }
 
 
@@ -56,7 +56,11 @@ MEANT = [
     ("", "lora-Q4_K_M.gguf m-Q8_0.gguf", "lora-Q4_K_M.gguf"),
     ("", "m-lora.gguf adapter-Q4_K_M.gguf imatrix.gguf m-imatrix-Q4_K_M.gguf mmproj-Q4_K_M.gguf m.gguf", "m.gguf"),
     ("", "m-Q4_K_M-00002-of-00002.gguf m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00001-of-00002.gguf"),
-    ("m-Q8_0-00002-of-00002.gguf", "m-Q8_0-00001-of-00002.gguf m-Q8_0-00002-of-00002.gguf", "m-Q8_0-00001-of-00002.gguf"),
+    (
+        "m-Q8_0-00002-of-00002.gguf",
+        "m-Q8_0-00001-of-00002.gguf m-Q8_0-00002-of-00002.gguf",
+        "m-Q8_0-00001-of-00002.gguf",
+    ),
 ]
 
 
