@@ -19,6 +19,7 @@ from hoshikage.models.hubs.hf_names import Source
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.hf_api import RepoSibling
 
 SITE = "https://huggingface.co"
 DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -34,20 +35,25 @@ class Repository(Struct, frozen=True, kw_only=True):
 
 
 def asked(api: "HfApi", source: Source) -> Repository:
-    """What the hub says. Raises PullError."""
-    from huggingface_hub import RepoFile, constants
+    """What the hub says, in one request, since the list of a tree knows no timeout. Raises PullError."""
+    from huggingface_hub import constants
 
+    timeout = constants.HF_HUB_ETAG_TIMEOUT
     with translated(api.endpoint, source):
-        info = api.model_info(source.repo, revision=source.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-        if not COMMIT.fullmatch(info.sha or ""):
-            raise HubFailed(hub=api.endpoint, reason=f"it names no commit of {source.repo}")
-        tree = api.list_repo_tree(source.repo, recursive=True, revision=info.sha)
-        files = [
-            File(path=each.path, size=each.size, digest=each.lfs.sha256 if each.lfs else each.blob_id)
-            for each in tree
-            if isinstance(each, RepoFile)
-        ]
+        try:
+            info = api.model_info(source.repo, revision=source.revision, files_metadata=True, timeout=timeout)
+        except (ValueError, KeyError, TypeError) as error:
+            raise HubFailed(hub=api.endpoint, reason=f"its answer cannot be read: {line(error)}") from error
+    if not COMMIT.fullmatch(info.sha or ""):
+        raise HubFailed(hub=api.endpoint, reason=f"it names no commit of {source.repo}")
+    files = (listed(each) for each in info.siblings or [])
     return Repository(commit=info.sha or "", files=tuple(filter(sound, files)), license=license_of(info))
+
+
+def listed(sibling: "RepoSibling") -> File:
+    if sibling.lfs:
+        return File(path=sibling.rfilename, size=sibling.lfs.size, digest=sibling.lfs.sha256)
+    return File(path=sibling.rfilename, size=sibling.size or 0, digest=sibling.blob_id or "")
 
 
 def sound(file: File) -> bool:
@@ -85,19 +91,23 @@ def described(path: Path, snapshot: Path) -> File | None:
 
 @contextmanager
 def translated(hub: str, source: Source) -> Iterator[None]:
-    """The hub's errors as ours, in one line with the way out."""
-    from httpx2 import TransportError
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    """The errors of the hub, the network and the cache's disk as ours, in one line with the way out."""
+    from httpx2 import RequestError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
         yield
     except HfHubHTTPError as error:
         raise refused(hub, source, error) from error
-    except (TransportError, OfflineModeIsEnabled) as error:
+    except (RequestError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
         way = "check the network, the proxy (HTTPS_PROXY) and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is in the cache"
-        raise HubUnreachable(hub=hub, reason=line(error) or type(error).__name__, way=way) from error
-    except (HFValidationError, ValueError, KeyError, TypeError) as error:
-        raise HubFailed(hub=hub, reason=f"its answer cannot be read: {line(error)}") from error
+        reason = line(error.__cause__ or error) or type(error).__name__
+        raise HubUnreachable(hub=hub, reason=reason, way=way) from error
+    except HFValidationError as error:
+        raise NotOnHub(hub=hub, name=source.repo, way=line(error)) from error
+    except OSError as error:
+        reason = f"{error.filename or 'the cache'}: {error.strerror or error}; HF_HOME names another folder"
+        raise PullError(reason=reason) from error
 
 
 def refused(hub: str, source: Source, error: "HfHubHTTPError") -> PullError:
@@ -118,7 +128,7 @@ def refused(hub: str, source: Source, error: "HfHubHTTPError") -> PullError:
     return HubFailed(hub=hub, reason=f"{status}: {flat(reason)}")
 
 
-def line(error: Exception) -> str:
+def line(error: BaseException) -> str:
     """The first line of its text that says something."""
     return next((each.strip() for each in str(error).splitlines() if each.strip()), "")
 

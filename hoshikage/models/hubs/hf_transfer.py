@@ -40,11 +40,12 @@ class Stopped(Exception):
 
 
 class Blob(Struct, frozen=True, kw_only=True):
-    """A file, where it comes from, and where it lies in the cache."""
+    """A file, where it comes from, and where it lies in the cache; `pointer` is its name in the snapshot."""
 
     file: File
     url: str
     path: Path
+    pointer: Path
     lock: Path
 
     @property
@@ -54,7 +55,8 @@ class Blob(Struct, frozen=True, kw_only=True):
     @property
     def whole(self) -> bool:
         """Whether it is there; its name is its digest, so its size tells."""
-        return self.path.is_file() and self.path.stat().st_size == self.file.size
+        places = (self.path, self.pointer)  # where the disk knows no links, it has moved to the second
+        return any(place.is_file() and place.stat().st_size == self.file.size for place in places)
 
     @property
     def arrived(self) -> int:

@@ -132,6 +132,7 @@ class HuggingFace:
             file=file,
             url=hf_hub_url(repo, file.path, revision=commit, endpoint=self._endpoint),
             path=self._folder(repo_folder(wanted.source), "blobs", file.digest),
+            pointer=self._pointer(wanted, file),
             lock=self._folder(".locks", repo_folder(wanted.source), f"{file.digest}.lock"),
         )
 

@@ -1,4 +1,4 @@
-"""A small Hugging Face hub of the tests' own: information, a tree in pages, files with ranges, and a CDN behind it.
+"""A small Hugging Face hub of the tests' own: information, files with ranges, and a CDN behind it.
 
 It speaks HTTP as huggingface_hub expects it, and can be told to be slow, to break off, to lie or to refuse.
 """
@@ -59,7 +59,6 @@ class Hub:
 
     files: dict[str, Content]
     repo: str = "org/repo"
-    page: int = 2
     token: str = ""
     gated: bool = False
     status: int = 0
@@ -67,6 +66,7 @@ class Hub:
     ranges: bool = True
     cut_at: int | None = None
     hold_at: int | None = None
+    silent: bool = False
     wrong: bool = False
     lie_size: int = 0
     url: str = ""
@@ -81,20 +81,12 @@ class Hub:
         if self.missing_revision:
             return refusal(404, "RevisionNotFound", "Invalid rev id")
         card = {"license": "apache-2.0"}
-        return JSONResponse({"id": self.repo, "sha": COMMIT, "tags": [], "cardData": card, "siblings": []})
-
-    async def tree(self, request: Request) -> Response:
-        start = int(request.query_params.get("cursor", "0"))
-        shown = sorted(self.files.items())[start : start + self.page]
-        more = {}
-        if start + self.page < len(self.files):
-            url = request.url.include_query_params(cursor=start + self.page)
-            more["Link"] = f'<{url}>; rel="next"'
-        return JSONResponse([self._entry(path, content) for path, content in shown], headers=more)
+        siblings = [self._entry(path, content) for path, content in sorted(self.files.items())]
+        return JSONResponse({"id": self.repo, "sha": COMMIT, "tags": [], "cardData": card, "siblings": siblings})
 
     def _entry(self, path: str, content: Content) -> dict[str, object]:
-        lfs = {"oid": content.sha256, "size": content.size, "pointerSize": 130}
-        return {"type": "file", "path": path, "size": content.size, "oid": "a" * 40, "lfs": lfs}
+        lfs = {"sha256": content.sha256, "size": content.size, "pointerSize": 130}
+        return {"rfilename": path, "size": content.size, "blobId": "a" * 40, "lfs": lfs}
 
     async def resolve(self, request: Request) -> Response:
         path = request.path_params["path"]
@@ -129,16 +121,21 @@ class Hub:
                 raise ConnectionResetError("the connection is meant to break here")
             if self.hold_at is not None and start + sent >= self.hold_at:
                 self.held.set()
-                while not self.released.is_set():
-                    await asyncio.sleep(0.01)
+                await self._release()
             sent += len(piece)
             yield bytes(len(piece)) if self.wrong else piece
+
+    async def _release(self) -> None:
+        while not self.released.is_set():
+            await asyncio.sleep(0.01)
 
     async def any(self, request: Request) -> Response:
         """Every route: note the request, refuse what is to be refused, and answer."""
         names = ("range", "authorization")
         path, host = request.url.path, request.url.hostname or ""
         self.seen.append(Seen(request.method, host, path, *(request.headers.get(name) for name in names)))
+        if self.silent:
+            await self._release()
         if self.status:
             return refusal(self.status, "", "the hub is out of order")
         if path.startswith("/cdn/"):
@@ -149,7 +146,7 @@ class Hub:
             return refusal(401, "", "Invalid credentials in Authorization header")
         if "/resolve/" in path:
             return await self.resolve(request)
-        return await (self.tree(request) if "/tree/" in path else self.info(request))
+        return await self.info(request)
 
     def app(self) -> Starlette:
         paths = ("/cdn/{path:path}", "/{org}/{repo}/resolve/{rev}/{path:path}", "/api/models/{rest:path}")

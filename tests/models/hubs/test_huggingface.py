@@ -25,6 +25,7 @@ from tests.models.hubs.hf_pull import finished, started
 from tests.models.hubs.hub_app import COMMIT, Content, Hub, served
 
 NAME = "hf.co/org/repo:Q4_K_M"
+TOKEN = "hf_secret"
 MEBI = 1 << 20
 Pull = Callable[..., tuple[list[Progress], Fetched]]
 
@@ -44,7 +45,8 @@ def hub(gguf: bytes) -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No second between two attempts."""
+    """No second between two attempts, and no proxy."""
+    monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(hf_transfer, "PAUSE_SECONDS", 0.01)
 
 
@@ -100,7 +102,7 @@ def test_what_the_cache_holds_is_not_transferred_again(hub: Hub, pull: Pull) -> 
 
 
 def test_huggingface_hub_finds_what_was_brought(pull: Pull, tmp_path: Path) -> None:
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+    from huggingface_hub import try_to_load_from_cache
 
     _, fetched = pull()
     assert try_to_load_from_cache("org/repo", "tiny-Q4_K_M.gguf", tmp_path) == fetched.model.path
@@ -202,10 +204,10 @@ def test_closing_ends_the_transfer_and_leaves_what_arrived(hub: Hub, tmp_path: P
 
 
 def test_the_token_stays_with_the_hub(hub: Hub, pull: Pull) -> None:
-    hub.token = "hf_secret"
-    pull(token="hf_secret")
+    hub.token = TOKEN
+    pull(token=TOKEN)
     sent = {(each.host, each.authorization) for each in hub.seen}
-    assert sent == {("127.0.0.1", "Bearer hf_secret"), ("localhost", None)}
+    assert sent == {("127.0.0.1", f"Bearer {TOKEN}"), ("localhost", None)}
 
 
 REFUSALS: list[tuple[dict[str, object], type[PullError], str]] = [
@@ -234,6 +236,29 @@ def test_a_hub_that_is_not_there_is_told(tmp_path: Path) -> None:
         pass
     with pytest.raises(HubUnreachable, match="HF_ENDPOINT"):
         run(HuggingFace(gone.url, tmp_path).fetch(NAME, Path()))
+
+
+def test_a_hub_that_falls_silent_is_given_up(hub: Hub, pull: Pull, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT", 0.1)
+    hub.hold_at = MEBI // 2
+    with pytest.raises(HubUnreachable, match="timed out"):
+        pull()
+    hub.silent = True
+    with pytest.raises(HubUnreachable, match="timed out"):
+        pull()
+
+
+def test_a_cache_that_cannot_be_written_is_told(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PullError, match=r"file.*Not a directory; HF_HOME names another folder"):
+        run(HuggingFace(hub.url, tmp_path / "file").fetch(NAME, Path()))
+
+
+def test_a_repository_cannot_name_files_outside_its_folder(hub: Hub, pull: Pull) -> None:
+    hub.files = {"../../evil-Q4_K_M.gguf": Content(b"x"), "/evil-Q4_K_M.gguf": Content(b"x")}
+    with pytest.raises(NoChoice, match="no GGUF file"):
+        pull()
 
 
 def test_a_killed_pull_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
@@ -276,9 +301,9 @@ def test_the_offline_mode_uses_what_is_in_the_cache(hub: Hub, tmp_path: Path) ->
 
 
 def test_the_environments_token_opens_the_hub(hub: Hub, tmp_path: Path) -> None:
-    hub.token = "hf_secret"
+    hub.token = TOKEN
     assert "error" in finished(started(hub, tmp_path, NAME))[-1]
-    assert Path(finished(started(hub, tmp_path, NAME, HF_TOKEN="hf_secret"))[-1]["path"]).is_file()
+    assert Path(finished(started(hub, tmp_path, NAME, HF_TOKEN=TOKEN))[-1]["path"]).is_file()
 
 
 def test_memory_stays_small_whatever_the_size(hub: Hub, tmp_path: Path) -> None:
