@@ -43,6 +43,7 @@ class Backend:
             step_ms=self.settings.step_budget_ms,
             speculation=self.settings.speculation,
             draft_path=self._draft_path(entry),
+            adapters=entry.stored.adapters,
         )
 
     def _draft_path(self, entry: Entry) -> str:

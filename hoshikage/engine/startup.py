@@ -36,6 +36,12 @@ POOLED_CELLS = 8192
 log = logging.getLogger("hoshikage.startup")
 
 
+def opened(load: wire.Load) -> Model:
+    """The model with its adapters. Raises LoadFailed."""
+    adapters = [Path(each) for each in load.adapters]
+    return Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap, adapters=adapters)
+
+
 def desk(model: Model, load: wire.Load) -> Desk:
     """What serves the model; one that cannot generate gets no cache, but room for vectors. Raises LoadFailed."""
     threads = load.n_threads or physical_cores()
@@ -101,7 +107,8 @@ def shelf(model: Model, load: wire.Load) -> Shelf | None:
     if not places:
         return None
     window = 0 if model.keeps_state else model.window or None
-    return Shelf(places, fingerprint(model.files, library.build(), KV_TYPE), window)
+    adapters = [fingerprint([each]).hex() for each in model.adapters.files]
+    return Shelf(places, fingerprint(model.files, library.build(), KV_TYPE, *adapters), window)
 
 
 def ready(model: Model, made: Desk) -> wire.Ready:

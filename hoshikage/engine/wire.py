@@ -33,7 +33,7 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
 
     `n_ctx` is the most tokens of the KV cache, 0 = what `kv_bytes` hold; `kv_bytes` 0 = a quarter of the free memory.
     Snapshots go to the first of `places`, none = no snapshots. A step takes about `step_ms` while others stream.
-    `draft_path` is a small model with the same vocabulary that guesses ahead.
+    `draft_path` is a small model with the same vocabulary that guesses ahead; `adapters` are LoRA files.
     """
 
     path: str
@@ -48,6 +48,7 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
     step_ms: int = 300
     speculation: bool = True
     draft_path: str = ""
+    adapters: tuple[str, ...] = ()
 
 
 class Generate(Struct, tag="generate", frozen=True, kw_only=True):

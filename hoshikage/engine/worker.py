@@ -11,14 +11,12 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from hoshikage.engine import startup, wire
 from hoshikage.engine.constrained import Constraints, Inbox
 from hoshikage.engine.desk import Desk, Work
 from hoshikage.engine.llama import library
-from hoshikage.engine.llama.model import Model
 from hoshikage.engine.reader import Reader
 from hoshikage.engine.speaker import Speaker
 from hoshikage.errors import HoshikageError
@@ -55,7 +53,7 @@ def die_with_parent() -> None:
 def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.Load) -> None:
     library.start()
     try:
-        model = Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
+        model = startup.opened(load)
         desk = startup.desk(model, load)
     except HoshikageError as error:
         link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from hoshikage.engine.wire import Load
 from hoshikage.errors import EngineCrashed, LoadFailed, Overloaded
 
 log = logging.getLogger("hoshikage.pool")
+
+Key = tuple[Path, tuple[str, ...]]
+"""What a worker has loaded: the model's file and its adapters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,10 @@ class Loaded:
     timer: asyncio.TimerHandle | None = None
 
     @property
+    def key(self) -> Key:
+        return Path(self.load.path), self.load.adapters
+
+    @property
     def expires_at(self) -> float:
         """Unix seconds; math.inf = never."""
         return (time.time() if self.users else self.idle_since) + self.keep_alive_seconds
@@ -58,11 +65,11 @@ class Lease:
 
 
 class Pool:
-    """At most one worker a file; requests for a model that is not loaded load it, together once."""
+    """At most one worker for a file and its adapters; requests for a model that is not loaded load it once."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._loaded: dict[Path, Loaded] = {}
+        self._loaded: dict[Key, Loaded] = {}
         self._room = asyncio.Condition()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -89,9 +96,9 @@ class Pool:
         finally:
             await self._leave(loaded)
 
-    async def unload(self, path: Path) -> None:
+    async def unload(self, path: Path, adapters: Sequence[str] = ()) -> None:
         """End the model's worker, when its running requests are done; nothing if it is not loaded."""
-        if loaded := self._loaded.get(path):
+        if loaded := self._loaded.get((path, tuple(adapters))):
             loaded.keep_alive_seconds = 0.0
             if not loaded.users:
                 self._expire(loaded)
@@ -103,13 +110,13 @@ class Pool:
         await asyncio.gather(*self._closing)
 
     async def _enter(self, name: str, load: Load) -> Loaded:
-        path = Path(load.path)
+        key = Path(load.path), load.adapters
         async with self._room:
-            while (loaded := self._usable(path)) is None and not self._make_room():
+            while (loaded := self._usable(key)) is None and not self._make_room():
                 await self._room.wait()
             if loaded is None:
                 loaded = Loaded(name, load, self.policy.keep_alive_seconds, self._start(load))
-                self._loaded[path] = loaded
+                self._loaded[key] = loaded
             loaded.users += 1
         if loaded.timer:
             loaded.timer.cancel()
@@ -120,8 +127,8 @@ class Pool:
         task.add_done_callback(lambda t: t.cancelled() or t.exception())  # a failure is told to whoever waits
         return task
 
-    def _usable(self, path: Path) -> Loaded | None:
-        loaded = self._loaded.get(path)
+    def _usable(self, key: Key) -> Loaded | None:
+        loaded = self._loaded.get(key)
         if loaded and loaded.engine and loaded.engine.lost.is_set():
             log.error("%s: the worker has ended; a new one is started", loaded.name)
             self._forget(loaded)
@@ -163,9 +170,9 @@ class Pool:
 
     def _forget(self, loaded: Loaded) -> None:
         """Take it out and end its worker in the background; a second call does nothing."""
-        if self._loaded.get(Path(loaded.load.path)) is not loaded:
+        if self._loaded.get(loaded.key) is not loaded:
             return
-        del self._loaded[Path(loaded.load.path)]
+        del self._loaded[loaded.key]
         if loaded.timer:
             loaded.timer.cancel()
         self._in_background(_end(loaded))

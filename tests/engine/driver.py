@@ -22,9 +22,9 @@ GB = 10**9
 Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
-def opened(path: Path) -> Model:
+def opened(path: Path, *adapters: Path) -> Model:
     library.start()
-    return Model(path, n_gpu_layers=0, use_mmap=True)
+    return Model(path, n_gpu_layers=0, use_mmap=True, adapters=adapters)
 
 
 def context(model: Model, cells: int = 4096) -> Context:

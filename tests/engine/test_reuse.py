@@ -25,7 +25,9 @@ def ask(prompt: str, *, new: int = 16, owner: str = "a", seed: int = -1) -> wire
     return wire.Generate(id=0, owner=owner, prompt=prompt, sampling=sampling, max_tokens=new)
 
 
-def load(path: Path, ram: Path | None = None, disk: Path | None = None, **more: int | bool | str) -> wire.Load:
+def load(
+    path: Path, ram: Path | None = None, disk: Path | None = None, **more: int | bool | str | tuple[str, ...]
+) -> wire.Load:
     places = [wire.Place(folder=str(ram), budget=GB, ram=True)] if ram else []
     places += [wire.Place(folder=str(disk), budget=GB, ram=False)] if disk else []
     common = {"n_ctx": 4096, "n_batch": 512, "n_threads": 0, "n_gpu_layers": 0, "num_parallel": 16, **more}

@@ -9,7 +9,10 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from fixtures.tiny_gguf import make_tiny
+from fixtures.tiny_lora import make_lora
 from hoshikage.engine import wire
 from hoshikage.errors import EngineCrashed, LoadFailed, Overloaded
 from hoshikage.models.pool import Lease, Policy, Pool
@@ -100,6 +103,17 @@ async def test_a_failed_load_is_told_to_everyone_who_waits_and_can_be_tried_agai
     for _ in range(2):
         results = await asyncio.gather(*(one() for _ in range(3)), return_exceptions=True)
         assert all(isinstance(result, LoadFailed) for result in results)
+    assert pool.loaded() == []
+
+
+async def test_a_model_with_an_adapter_has_a_worker_of_its_own(pool: Pool, tmp_path: Path) -> None:
+    plain = load(make_tiny(tmp_path / "tiny.gguf"))
+    changed = replace(plain, adapters=(str(make_lora(tmp_path / "lora.gguf")),))
+    async with pool.acquire("plain", plain, None) as one, pool.acquire("changed", changed, None) as other:
+        assert one.engine.pid != other.engine.pid
+    await pool.unload(Path(changed.path), changed.adapters)
+    assert [loaded.name for loaded in pool.loaded()] == ["plain"]
+    await pool.unload(Path(plain.path))
     assert pool.loaded() == []
 
 

@@ -13,7 +13,7 @@ async def load_or_unload(backend: Backend, entry: Entry, asked: Base, body: Body
     """With keep_alive 0 unload, else load and keep it for that long."""
     seconds = keep_alive(asked)
     if seconds == 0:
-        await backend.pool.unload(entry.file)
+        await backend.pool.unload(entry.file, entry.stored.adapters)
         return emptied(asked.model, body, "unload")
     await load(backend, entry, seconds, options_of(asked.options))
     return emptied(asked.model, body, "load")

@@ -30,6 +30,7 @@ class Context:
         self.handle = C.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise LoadFailed(reason="; ".join(last_errors[:3]) or f"no memory for a context of {cells} tokens")
+        model.adapters.apply(self.handle)
         self._memory = C.llama_get_memory(self.handle)
         self.window = model.window
         self._stateful = model.keeps_state

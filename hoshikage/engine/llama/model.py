@@ -5,6 +5,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+from hoshikage.engine.llama.adapters import Adapters
 from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.library import last_errors
 from hoshikage.errors import LoadFailed, SequenceFailed
@@ -15,9 +16,12 @@ SPLIT_BYTES = 32
 
 
 class Model:
-    """The weights and the vocabulary of one GGUF file. Raises LoadFailed with llama.cpp's own words."""
+    """The weights and the vocabulary of one GGUF file, changed by `adapters`, which are LoRA files.
 
-    def __init__(self, path: Path, *, n_gpu_layers: int, use_mmap: bool) -> None:
+    Raises LoadFailed with llama.cpp's own words.
+    """
+
+    def __init__(self, path: Path, *, n_gpu_layers: int, use_mmap: bool, adapters: Sequence[Path] = ()) -> None:
         params = C.llama_model_default_params()
         params.n_gpu_layers = n_gpu_layers
         if not use_mmap:
@@ -26,6 +30,7 @@ class Model:
         self.handle = C.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise LoadFailed(reason="; ".join(last_errors[:3]) or "llama.cpp gave no reason")
+        self.adapters = Adapters(self.handle, adapters)
         self.vocab = C.llama_model_get_vocab(self.handle)
         self.n_vocab: int = C.llama_vocab_n_tokens(self.vocab)
         self.name = path.stem

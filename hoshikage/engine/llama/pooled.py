@@ -70,6 +70,7 @@ class Pooled:
         self.handle = C.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise LoadFailed(reason="; ".join(last_errors[:3]) or f"no memory for embeddings of {tokens} tokens")
+        model.adapters.apply(self.handle)
         self._memory = C.llama_get_memory(self.handle)
         self._batch = Batch(tokens)
         rank = traits.pooling is Pooling.RANK
