@@ -28,8 +28,8 @@ class Backend:
 
     def load(self, entry: Entry, options: Options) -> wire.Load:
         """The command that loads a model; the load options of the request that comes first count."""
-        if entry.missing:
-            raise FileMissing(path=entry.file)
+        if (lost := entry.lost) is not None:
+            raise FileMissing(path=lost)
         return wire.Load(
             path=str(entry.file),
             n_ctx=self.settings.n_ctx,

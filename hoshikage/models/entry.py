@@ -1,7 +1,6 @@
 """One registered model: what the registry keeps of it, and what its file's header says. Knows no other model."""
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +8,12 @@ from msgspec import Meta, Struct, field, structs
 
 from hoshikage.conversation import Message
 from hoshikage.models.capabilities import capabilities
-from hoshikage.models.gguf import Header
+from hoshikage.models.gguf import Header, human_count
 from hoshikage.models.names import NAMESPACE, Name, parse
+from hoshikage.models.shards import named, whole
 
 LATEST_SECONDS = 250_000_000_000  # in the year 9892, which every calendar still prints
 SERVED = ("completion", "embedding")
-_FIRST_SHARD = re.compile(r"(.*-)00001-of-[0-9]{5}\.gguf", re.DOTALL)
 
 
 class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,9 +71,7 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def weights(self) -> tuple[str, ...]:
         """The file, or all its shards by llama.cpp's naming."""
-        count = self.facts.shards
-        found = _FIRST_SHARD.fullmatch(self.path) if count > 1 else None
-        return tuple(f"{found[1]}{n:05}-of-{count:05}.gguf" for n in range(1, count + 1)) if found else (self.path,)
+        return named(self.path, self.facts.shards)
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
@@ -97,8 +94,14 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> bool:
-        """Whether its file is gone."""
-        return not os.path.isfile(self.file)  # noqa: PTH113 - Path.is_file raises for a name that is too long
+        """Whether a file of it is gone."""
+        return self.lost is not None
+
+    @property
+    def lost(self) -> Path | None:
+        """The first of its files that is gone."""
+        # Path.is_file raises for a name that is too long
+        return next((Path(path) for path in self.stored.paths if not os.path.isfile(path)), None)  # noqa: PTH113
 
     @property
     def parsed(self) -> Name:
@@ -147,12 +150,14 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 def facts_of(file: Path, header: Header) -> Facts:
-    status = file.stat()
+    """Raises FileMissing or NotGguf if a shard is not there or is another model's."""
+    status, together = file.stat(), whole(file, header)
     return Facts(
+        shards=len(together.paths),
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
         family=header.architecture,
-        parameter_size=header.parameter_size,
+        parameter_size=human_count(together.parameter_count),
         quantization_level=header.file_type,
         context_length=header.context_length,
         embedding_length=header.embedding_length,

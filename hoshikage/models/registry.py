@@ -19,6 +19,7 @@ from hoshikage.models.entry import Entry, Stored, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.manifest import Manifest, manifest, place
 from hoshikage.models.names import fold, parse
+from hoshikage.models.shards import shards
 from hoshikage.models.tags import cards, tags
 from hoshikage.models.truth import Files, Truth
 
@@ -127,6 +128,7 @@ class Registry:
         """The entry and its manifest, once all its files are found to be what they must be."""
         file = _printable(Path(model.path))
         header = read_header(file)
+        shards(file, header)  # first, since a further shard does not look like a model
         check_model(header, file)
         for kind, path in model.parts:
             check_part(read_header(_printable(Path(path))), path, kind)

@@ -36,14 +36,20 @@ def shards(path: Path, header: Header) -> tuple[Path, ...]:
         raise NotGguf(path=path, reason=f"it claims to be part {number + 1} of {count}")
     if not path.name.endswith(numbers):
         raise NotGguf(path=path, reason=f"it is part {number + 1} of {count}, so its name must end in {numbers}")
-    stem = path.name.removesuffix(numbers)
-    paths = tuple(path.with_name(stem + _numbers(index, count)) for index in range(count))
+    stem = str(path).removesuffix(numbers)
+    paths = tuple(map(Path, named(stem + _numbers(0, count), count)))
     if number:
         raise NotGguf(path=path, reason=f"it is part {number + 1} of {count}; name the first, {paths[0].name}")
     for each in paths:
         if not os.path.isfile(each):  # noqa: PTH113 - Path.is_file raises for a name that is too long
             raise FileMissing(path=each)
     return paths
+
+
+def named(first: str, count: int) -> tuple[str, ...]:
+    """The paths of so many shards, by that of the first."""
+    stem = first.removesuffix(_numbers(0, count))
+    return tuple(stem + _numbers(index, count) for index in range(count)) if count > 1 else (first,)
 
 
 def whole(path: Path, header: Header) -> Whole:
