@@ -5,6 +5,7 @@ A reader takes the text and the folder that a relative path is relative to.
 
 import ipaddress
 import math
+import os
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,15 @@ def path(raw: str, folder: Path) -> Path:
         return (folder / Path(raw).expanduser()).absolute()
     except RuntimeError as error:
         raise ValueError(f"a path is allowed ({error})") from error
+
+
+def path_or_none(raw: str, folder: Path) -> Path | None:
+    return path(raw, folder) if raw else None
+
+
+def paths(raw: str, folder: Path) -> tuple[Path, ...]:
+    """Paths separated by commas or by what separates those of PATH."""
+    return tuple(path(each.strip(), folder) for each in raw.replace(os.pathsep, ",").split(",") if each.strip())
 
 
 def boolean(raw: str, _folder: Path) -> bool:

@@ -23,13 +23,15 @@ from hoshikage.parsing import (
     number,
     origins,
     path,
+    path_or_none,
+    paths,
     port_or_off,
     seconds,
     text,
 )
 
 FOREIGN = (
-    "OLLAMA_MODELS OLLAMA_FLASH_ATTENTION OLLAMA_KV_CACHE_TYPE OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
+    "OLLAMA_FLASH_ATTENTION OLLAMA_KV_CACHE_TYPE OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
     " OLLAMA_REMOTES OLLAMA_DEBUG_LOG_REQUESTS OLLAMA_SCHED_SPREAD OLLAMA_GPU_OVERHEAD OLLAMA_LLM_LIBRARY"
     " OLLAMA_IGPU_ENABLE OLLAMA_VULKAN OLLAMA_MAX_TRANSFER_STREAMS OLLAMA_NOHISTORY OLLAMA_EDITOR OLLAMA_AUTH"
 ).split()
@@ -85,6 +87,20 @@ class Settings:
     )
     tag_ollama_file: Path = setting(
         "TAG_OLLAMA_FILE", path, "./models/tags_ollama.json", "its projection in Ollama's shape", "Ollama 形式の一覧"
+    )
+    model_paths: tuple[Path, ...] = setting(
+        "MODEL_PATHS",
+        paths,
+        "",
+        "folders of GGUF files for `hoshikage import`, separated by `:` (on Windows `;`) or commas",
+        "`hoshikage import` で探すフォルダー（: かカンマ区切り）",
+    )
+    ollama_models: Path | None = setting(
+        "OLLAMA_MODELS",
+        path_or_none,
+        "",
+        "Ollama's own store for `hoshikage import`, only read; empty = the usual places",
+        "`hoshikage import` で読む Ollama のモデルの場所（書き込みません。空なら通常の場所）",
     )
     idle_timeout_seconds: float = setting(
         "IDLE_TIMEOUT_SECONDS OLLAMA_KEEP_ALIVE",

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hoshikage.cli import add, doctor, list_, pull, remove, run, serve
+from hoshikage.cli import add, doctor, import_, list_, pull, remove, run, serve
 from hoshikage.cli.running import find_server
 from hoshikage.cli.text import warn
 from hoshikage.errors import HoshikageError, SettingsError
 from hoshikage.settings import Settings
 
-COMMANDS = (serve, add, list_, remove, pull, run, doctor)
+COMMANDS = (serve, add, list_, remove, pull, import_, run, doctor)
 INTERRUPTED = 130
 
 

@@ -39,6 +39,33 @@ TEXTS: dict[str, tuple[str, str]] = {
         "中断しました。完全に届いた部分だけを残し、次の pull で続きから始めます。",
         "Cancelled. Only whole parts were kept; the next pull goes on from there.",
     ),
+    "import_heading": ("名前|サイズ|量子化|備考", "NAME|SIZE|QUANTIZATION|NOTE"),
+    "import_nothing": ("{places} にはモデルがありません。", "There are no models in {places}."),
+    "import_no_place": (
+        "探す場所がありません。MODEL_PATHS か --root でフォルダーを指定してください。",
+        "There is no place to look: name folders in MODEL_PATHS or one with --root.",
+    ),
+    "import_root": (
+        "❌ --root には場所の種類（{kinds}）を一つ指定してください。",
+        "❌ --root needs one kind of store: {kinds}.",
+    ),
+    "import_unknown": ("⚠️ '{name}' は見つかりませんでした。", "⚠️ '{name}' was not found there."),
+    "import_again": (
+        "✅ モデル '{name}' を登録し直しました（以前のファイルはなくなっています）。",
+        "✅ Model '{name}' was registered anew: the file it had is gone.",
+    ),
+    "import_already": ("ℹ️ モデル '{name}' は登録済みです。", "ℹ️ Model '{name}' is registered already."),
+    "import_failed": ("⚠️ '{name}': {reason}", "⚠️ '{name}': {reason}"),
+    "import_done": (
+        "📦 {found}件を見つけ、{added}件を登録しました（登録済み {already}件、登録できないもの {failed}件）。"
+        "ファイルは元の場所のままです。",
+        "📦 {found} found, {added} registered, {already} registered already, {failed} not usable."
+        " The files stay where they are.",
+    ),
+    "import_dry": (
+        "📦 {found}件を見つけました。--dry-run のため、登録はしていません。",
+        "📦 {found} found; with --dry-run nothing is registered.",
+    ),
     "error": ("❌ {message}", "❌ {message}"),
 }
 

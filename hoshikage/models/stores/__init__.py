@@ -1,0 +1,1 @@
+"""What other tools keep on this disk: read, never written."""
