@@ -18,6 +18,7 @@ HoshikageError
 │   └── TemplateFailed       the chat template cannot be rendered
 ├── PullError                a model could not be fetched
 │   ├── UnknownSource        no hub takes this name
+│   ├── ManifestMissing      the Ollama registry has no such model
 │   ├── PipMissing           the package index needs pip
 │   ├── DiskFull             not enough space
 │   └── HashMismatch         what arrived is not what was asked for
@@ -141,6 +142,12 @@ class UnknownSource(PullError):
     code = "unknown_source"
     en = "'{name}' names no source that can be pulled from: {known}"
     ja = "'{name}' の取得元が分かりません。使えるもの: {known}"
+
+
+class ManifestMissing(PullError):
+    code = "manifest_missing"
+    en = "pull model manifest: file does not exist"
+    ja = "レジストリに '{name}' というモデルはありません。名前とタグを確認してください。"
 
 
 class PipMissing(PullError):

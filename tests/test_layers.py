@@ -33,6 +33,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "hypercorn": ("cli/serve.py",),
     "jinja2": ("templates/render.py",),
     "filelock": ("models/",),
+    "httpx": ("models/hubs/",),
     "dotenv": ("settings.py", "parsing.py"),
 }
 LIGHT_ENGINE = {"client.py", "wire.py", "wire_pooled.py", "wire_tokens.py", "build.py", "backend.py", "shelf.py"}

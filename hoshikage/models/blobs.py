@@ -1,0 +1,35 @@
+"""The folder of content-addressed files beside the models folder: where the blob of a digest lies. Knows no model."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from hoshikage.errors import PullError
+
+FOLDER = "blobs"
+PARTIAL = "-partial"
+_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
+
+
+def place(home: Path, digest: str) -> Path:
+    """The path of the blob, named as in Ollama's store. Raises PullError for what is no digest, a path above all."""
+    return home / FOLDER / f"sha256-{hexadecimal(digest)}"
+
+
+def hexadecimal(digest: str) -> str:
+    """The 64 digits of `sha256:<64 hex>`, in either of its two spellings. Raises PullError."""
+    if found := _DIGEST.fullmatch(digest):
+        return found[1]
+    raise PullError(reason=f"invalid digest format: {digest[:80]!r}")
+
+
+def partial(blob: Path) -> Path:
+    """What has arrived of a blob that is being fetched."""
+    return blob.with_name(f"{blob.name}{PARTIAL}")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file that may not be there, or go."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
