@@ -14,13 +14,13 @@ serve: $(VENV)/.base starter
 test: system $(VENV)/.dev check
 	$(BIN)/python -m pytest
 
-# Programs that the tests run and pip does not bring: Debian's own Docker registry, the peer of pulls.
+# Programs that the tests run and pip does not bring: Debian's own Docker registry, and openssl for a certificate.
 system:
-	@command -v docker-registry >/dev/null || \
+	@command -v docker-registry >/dev/null && command -v openssl >/dev/null || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    export DEBIAN_FRONTEND=noninteractive; apt-get -y -qq install docker-registry || \
-	      { apt-get -qq update && apt-get -y -qq install docker-registry; }; \
-	  else echo "docker-registry is missing, its tests are skipped: sudo apt-get install docker-registry"; fi
+	    export DEBIAN_FRONTEND=noninteractive; apt-get -y -qq install docker-registry openssl || \
+	      { apt-get -qq update && apt-get -y -qq install docker-registry openssl; }; \
+	  else echo "docker-registry or openssl is missing; their tests are skipped: sudo apt-get install docker-registry openssl"; fi
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -14,11 +14,24 @@ WAIT_SECONDS = 0.2
 
 def waited(blob: Path) -> Generator[int, None, AbstractContextManager[None]]:
     """The lock, once no other pull holds it; meanwhile the bytes that the other has."""
-    path = blob.with_name(f"{blob.name}.lock")
+    path = lock_of(blob)
     while not (lock := taken(path)):
         yield blobs.size_of(blobs.partial(blob))
         time.sleep(WAIT_SECONDS)
     return held(lock, path)
+
+
+def clean(folder: Path) -> None:
+    """Remove what nobody has continued for workplace.KEEP_SECONDS, as far as nobody is at it."""
+    for left in folder.glob(f"*{blobs.PARTIAL}"):
+        path = lock_of(left.with_name(left.name.removesuffix(blobs.PARTIAL)))
+        if time.time() - left.stat().st_mtime > workplace.KEEP_SECONDS and (lock := taken(path)):
+            with held(lock, path):
+                left.unlink(missing_ok=True)
+
+
+def lock_of(blob: Path) -> Path:
+    return blob.with_name(f"{blob.name}.lock")
 
 
 def taken(path: Path) -> IO[str] | None:

@@ -16,7 +16,7 @@ from hoshikage.models import blobs, names
 from hoshikage.models.entry import Stored
 from hoshikage.models.hubs import ollama_manifest
 from hoshikage.models.hubs.base import Fetched, Progress, Steps
-from hoshikage.models.hubs.blob_lock import waited
+from hoshikage.models.hubs.blob_lock import clean, waited
 from hoshikage.models.hubs.ollama_manifest import FILES, Layer, Manifest
 from hoshikage.models.hubs.ollama_registry import PREFIX, Session
 from hoshikage.models.hubs.sinks import Memory, Partial
@@ -68,6 +68,7 @@ class OllamaRegistry:
             pull = Pull(session, manifest, folder.parent, self._wait_seconds)
             config = ollama_manifest.configured(manifest, (yield from pull.config()))
             pull.check_space(self._free)
+            clean(folder.parent / blobs.FOLDER)
             yield from pull.layers()
         yield Progress(status="verifying sha256 digest")
         model = ollama_manifest.stored(manifest, config, pull.path, pull.texts, parsed.full)

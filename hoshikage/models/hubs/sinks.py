@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
@@ -12,6 +13,7 @@ from hoshikage.errors import DiskFull
 from hoshikage.models import atomic
 
 CHUNK_BYTES = 1 << 20
+TELL_SECONDS = 0.06
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -65,12 +67,15 @@ class Partial:
         self._file.close()
 
     def kept(self) -> Iterator[int]:
-        """Hash what an earlier pull left; yields how far it is."""
+        """Hash what an earlier pull left; yields how far it is, every TELL_SECONDS."""
         self._file.seek(0)
+        told = time.monotonic()
         while chunk := self._file.read(CHUNK_BYTES):
             self._digest.update(chunk)
             self.size += len(chunk)
-            yield self.size
+            if time.monotonic() - told >= TELL_SECONDS:
+                yield self.size
+                told = time.monotonic()
 
     def write(self, data: bytes) -> None:
         """Raises DiskFull, and then holds what was written before."""

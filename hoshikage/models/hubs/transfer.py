@@ -7,12 +7,11 @@ from msgspec import Struct
 
 from hoshikage.errors import HashMismatch, PullError
 from hoshikage.models.hubs.pump import Broken, Opened, Pump, Source
-from hoshikage.models.hubs.sinks import Sink
+from hoshikage.models.hubs.sinks import TELL_SECONDS, Sink
 
 TRIES = 6
 ANEW_BYTES = 100 << 20
 """A connection that brought so much more begins the count of tries anew: Ollama's tries count per part of this size."""
-TELL_SECONDS = 0.06
 LOOK_SECONDS = 0.2
 
 

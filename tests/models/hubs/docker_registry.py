@@ -30,13 +30,13 @@ Layers = list[tuple[str, bytes]]
 """Media types, or the ends of Ollama's, and contents."""
 
 
-def needed() -> None:
+def needed(program: str = PROGRAM) -> None:
     """Skip without the program; on a machine that lands changes that is a failure."""
-    if shutil.which(PROGRAM):
+    if shutil.which(program):
         return
     if os.environ.get("CI") == "1":
-        pytest.fail(f"{PROGRAM} is missing: run `make system` as root")
-    pytest.skip(f"{PROGRAM} is not installed: `make system` as root does it")
+        pytest.fail(f"{program} is missing: run `make system` as root")
+    pytest.skip(f"{program} is not installed: `make system` as root does it")
 
 
 @contextlib.contextmanager

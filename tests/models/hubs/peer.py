@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +22,7 @@ class Peer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.close_connection = True
         self.server.asked.append((self.path, dict(self.headers)))
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             self.server.answer(self)
 
     def send(self, status: int, body: bytes = b"", **headers: str) -> None:
@@ -72,8 +73,10 @@ class Host(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def hosted(answer: Answer) -> Iterator[Host]:
+def hosted(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Host]:
     with Host(answer) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -68,7 +68,7 @@ def test_a_token_is_fetched_where_the_registry_is_and_sent_with_all_that_follows
 def test_a_realm_at_another_host_is_named_and_never_asked(tmp_path: Path) -> None:
     with (
         hosted(lambda peer: peer.send(200, json.dumps({"token": TOKEN}).encode())) as thief,
-        hosted(guarded(registry(MODEL, Peer.send_error), lambda _: f"http://{thief.host}/token")) as host,
+        hosted(guarded(registry(MODEL, lambda peer: peer.send(500)), lambda _: f"http://{thief.host}/token")) as host,
     ):
         said = refused(host, tmp_path)
     assert said.startswith("pull model manifest: the registry sends us to another host, 127.0.0.1")
@@ -248,7 +248,7 @@ def test_without_room_nothing_is_fetched(tmp_path: Path) -> None:
 
 def test_a_server_without_tls_is_told_and_what_would_help(tmp_path: Path) -> None:
     with (
-        hosted(registry(MODEL, Peer.send_error)) as host,
+        hosted(registry(MODEL, lambda peer: peer.send(500))) as host,
         pytest.raises(PullError, match=r"^pull model manifest: no TLS connection with 127\.0\.0\.1.*--insecure"),
     ):
         run(OllamaRegistry().fetch(f"{host.host}/ns/model", tmp_path / "models"))

@@ -125,3 +125,12 @@ def test_a_model_that_is_not_there_is_told_in_ollamas_words(host: str, tmp_path:
         next(steps)
     assert str(caught.value) == "pull model manifest: file does not exist"
     assert "me/nothing:1b" in caught.value.text("ja")
+
+
+def test_a_machine_that_lands_changes_may_not_skip_these_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="is missing: run `make system` as root"):
+        docker_registry.needed("no-such-program")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception):
+        docker_registry.needed("no-such-program")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from hoshikage.errors import HashMismatch, PullError
 from hoshikage.models import blobs
+from hoshikage.models.hubs import blob_lock
 from hoshikage.models.hubs.base import Fetched
 from hoshikage.models.hubs.ollama import OllamaRegistry
 from tests.models.hubs.docker_registry import CONFIG as CONFIG_TYPE
@@ -134,6 +136,20 @@ def test_a_whole_unfinished_file_needs_no_transfer_and_one_too_long_is_begun_ane
         _, fetched = pull(host, tmp_path)
         assert offsets(host) == ([0] if more else [])
     assert Path(fetched.model.path).read_bytes() == MODEL
+
+
+def test_a_file_that_nobody_continued_for_a_week_makes_room(tmp_path: Path) -> None:
+    folder = tmp_path / "blobs"
+    folder.mkdir()
+    old, young, busy = (folder / f"sha256-{digit * 64}-partial" for digit in "012")
+    for path, age in ((old, 8), (young, 6), (busy, 8)):
+        path.write_bytes(b"GGUF")
+        os.utime(path, times=(time.time() - age * 24 * 3600,) * 2)
+    lock = blob_lock.taken(folder / f"sha256-{'2' * 64}.lock")
+    assert lock
+    with lock, hosted(registry(MODEL, lambda peer: peer.send_range(MODEL))) as host:
+        pull(host, tmp_path)
+    assert [path.name for path in (old, young, busy) if path.exists()] == [young.name, busy.name]
 
 
 def test_two_layers_with_one_digest_are_one_transfer(tmp_path: Path) -> None:
