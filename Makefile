@@ -6,13 +6,21 @@ HOST ?=
 PORT ?=
 SERVE_FLAGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
-.PHONY: serve test check engine starter compat bench clean
+.PHONY: serve test system check engine starter compat bench clean
 
 serve: $(VENV)/.base starter
 	$(BIN)/hoshikage serve $(SERVE_FLAGS)
 
-test: $(VENV)/.dev check
+test: system $(VENV)/.dev check
 	$(BIN)/python -m pytest
+
+# Programs that the tests run and pip does not bring: Debian's own Docker registry, and openssl for a certificate.
+system:
+	@command -v docker-registry >/dev/null && command -v openssl >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; apt-get -y -qq install docker-registry openssl || \
+	      { apt-get -qq update && apt-get -y -qq install docker-registry openssl; }; \
+	  else echo "docker-registry or openssl is missing; their tests are skipped: sudo apt-get install docker-registry openssl"; fi
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ HoshikageError
 │   └── TemplateFailed       the chat template cannot be rendered
 ├── PullError                a model could not be fetched
 │   ├── UnknownSource        no hub takes this name
+│   ├── ManifestMissing      the Ollama registry has no such model
 │   ├── PipMissing           the package index needs pip
 │   ├── NotOnHub             the hub has no such model
 │   ├── AccessDenied         the hub wants a token, or its licence accepted
@@ -151,6 +152,12 @@ class UnknownSource(PullError):
     code = "unknown_source"
     en = "'{name}' names no source that can be pulled from: {known}"
     ja = "'{name}' の取得元が分かりません。使えるもの: {known}"
+
+
+class ManifestMissing(PullError):
+    code = "manifest_missing"
+    en = "pull model manifest: file does not exist"
+    ja = "レジストリに '{name}' というモデルはありません。名前とタグを確認してください。"
 
 
 class PipMissing(PullError):

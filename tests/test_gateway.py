@@ -18,6 +18,7 @@ HEAVY = {
     "sklearn",
     "fugashi",
     "huggingface_hub",
+    "httpx",
 }
 PROGRAM = """
 import sys

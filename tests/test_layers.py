@@ -36,7 +36,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "jinja2": ("templates/render.py",),
     "filelock": ("models/",),
     "huggingface_hub": ("models/hubs/huggingface.py", "models/hubs/hf_"),
-    "httpx2": ("models/hubs/hf_",),
+    "httpx2": ("models/hubs/",),
     "dotenv": ("settings.py", "parsing.py"),
 }
 LIGHT_ENGINE = {"client.py", "wire.py", "wire_pooled.py", "wire_tokens.py", "build.py", "backend.py", "shelf.py"}

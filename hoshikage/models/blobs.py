@@ -1,6 +1,7 @@
 """The folder of content-addressed files beside the models folder: where the blob of a digest lies. Knows no model."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from hoshikage.errors import PullError
@@ -25,3 +26,10 @@ def hexadecimal(digest: str) -> str:
 def partial(blob: Path) -> Path:
     """What has arrived of a blob that is being fetched."""
     return blob.with_name(f"{blob.name}{PARTIAL}")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file that may not be there, or go."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
