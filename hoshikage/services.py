@@ -12,9 +12,9 @@ from hoshikage.errors import RegistryCorrupt
 from hoshikage.generation import Backend
 from hoshikage.jobs.board import Board
 from hoshikage.models.disposal import prune
+from hoshikage.models.home import registry_of as registry_of
 from hoshikage.models.pool import Policy, Pool
 from hoshikage.models.registry import Registry
-from hoshikage.models.truth import Files
 from hoshikage.ramdisk import Ramdisk
 from hoshikage.settings import Settings
 
@@ -41,18 +41,6 @@ class Services:
     @property
     def pool(self) -> Pool:
         return self.backend.pool
-
-
-def registry_of(settings: Settings) -> Registry:
-    """The registry in the files that the settings name."""
-    return Registry(
-        Files(
-            model_map=settings.model_map_file,
-            tag_cache=settings.tag_cache_file,
-            tag_ollama=settings.tag_ollama_file,
-            home=settings.home,
-        )
-    )
 
 
 @contextlib.asynccontextmanager

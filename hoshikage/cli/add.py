@@ -6,7 +6,6 @@ from pathlib import Path
 from hoshikage.cli.text import say
 from hoshikage.settings import Settings
 
-NAME = "add"
 HELP = "register a GGUF file under a name; the file stays where it is"
 
 
@@ -16,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
-    from hoshikage.services import registry_of
+    from hoshikage.models.home import registry_of
 
     registry_of(settings).add(args.path.expanduser().absolute(), args.name)
     say(settings.language, "added", name=args.name)

@@ -12,7 +12,6 @@ from hoshikage.errors import HoshikageError
 from hoshikage.ramdisk import find
 from hoshikage.settings import Settings
 
-NAME = "doctor"
 HELP = "check the installation"
 
 Finding = tuple[str, str]
@@ -53,7 +52,7 @@ def memory(settings: Settings) -> Iterator[Finding]:
 
 
 def models(settings: Settings) -> Iterator[Finding]:
-    from hoshikage.services import registry_of
+    from hoshikage.models.home import registry_of
 
     yield "✅", f"home {settings.home}"
     try:

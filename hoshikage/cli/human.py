@@ -92,3 +92,8 @@ def letter_width(letter: str) -> int:
     if unicodedata.east_asian_width(letter) in _WIDE:
         return 2
     return 0 if unicodedata.category(letter) in _NO_WIDTH else 1
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what moves a cursor or is not seen; line ends too."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

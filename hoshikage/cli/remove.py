@@ -5,7 +5,6 @@ import argparse
 from hoshikage.cli.text import say
 from hoshikage.settings import Settings
 
-NAME = "remove"
 HELP = "unregister a model; its file stays"
 
 
@@ -14,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
-    from hoshikage.services import registry_of
+    from hoshikage.models.home import registry_of
 
     entry = registry_of(settings).remove(args.name)
     say(settings.language, "removed", name=args.name)

@@ -20,7 +20,6 @@ from hoshikage.conversation import ChatRequest, Message, TextDelta
 from hoshikage.errors import ModelNotFound, RequestError
 from hoshikage.settings import Settings
 
-NAME = "run"
 HELP = "chat with a model"
 ENDINGS = {"/bye", "/exit"}
 

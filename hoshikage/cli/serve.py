@@ -14,7 +14,6 @@ from hoshikage.cli.text import say, warn
 from hoshikage.engine.build import gpu_present, installed_build
 from hoshikage.settings import Settings
 
-NAME = "serve"
 HELP = "serve the registered models"
 BACKLOG = 1024
 GRACE_SECONDS = 3.0

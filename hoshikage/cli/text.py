@@ -66,6 +66,28 @@ TEXTS: dict[str, tuple[str, str]] = {
         "📦 {found}件を見つけました。--dry-run のため、登録はしていません。",
         "📦 {found} found; with --dry-run nothing is registered.",
     ),
+    "no_server": (
+        "❌ 星影のサーバーが動いていません。`hoshikage serve` で起動してください。",
+        "❌ No hoshikage server is running; start one with `hoshikage serve`.",
+    ),
+    "no_server_warning": (
+        "⚠️ 動いている星影のサーバーに接続できません。",
+        "Warning: could not connect to a running hoshikage server",
+    ),
+    "other_version": (
+        "⚠️ 動いているサーバーのバージョンは {version} です。",
+        "Warning: server version is {version}",
+    ),
+    "not_stopped": (
+        "⚠️ モデル '{name}' を停止できませんでした。",
+        "Warning: unable to stop model '{name}'",
+    ),
+    "better_name": ("💡 使える名前の例: {name}", "💡 A name that can be used: {name}"),
+    "one_of": ("❌ 一度に指定できるのは {flags} のうち一つだけです。", "❌ Only one of {flags} can be given."),
+    "flag_ignored": (
+        "ℹ️ {flags} は星影では効果がありません。",
+        "ℹ️ Without effect in hoshikage: {flags}",
+    ),
     "error": ("❌ {message}", "❌ {message}"),
 }
 

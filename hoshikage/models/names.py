@@ -1,6 +1,7 @@
 """Model names: the grammar `[[scheme://]host/]namespace/]model[:tag]`. It does not know which names exist."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from hoshikage.errors import BadName
@@ -15,6 +16,7 @@ _GRAMMAR = re.compile(
     r"(?P<model>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79})"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?"
 )
+_REFUSED = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,20 @@ def parse(text: str) -> Name:
         raise BadName(name=text)
     host, namespace, model, tag = match.group("host", "namespace", "model", "tag")
     return Name(host or HOST, namespace or NAMESPACE, model, tag or TAG)
+
+
+def hint(text: str) -> str | None:
+    """A name made of what of `text` can be kept, for a person to take; None where too little remains."""
+    *before, last = unicodedata.normalize("NFKC", text).strip().split("/")
+    model, tag = (_usable(piece) for piece in (last.partition(":")[0], last.partition(":")[2]))
+    namespaces = [_usable(piece).replace(".", "-") for piece in before[-1:]]
+    name = "/".join([*before[:-1], *filter(None, namespaces), f"{model}:{tag}" if tag else model])
+    return name if model and _GRAMMAR.fullmatch(name) and name != text.strip() else None
+
+
+def _usable(piece: str) -> str:
+    """What is not allowed in a part becomes one dash; a part starts with a letter or digit and ends with one."""
+    return _REFUSED.sub("-", piece).strip("-._")
 
 
 def fold(text: str) -> str:

@@ -46,9 +46,12 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
 
 def tags(entries: Iterable[Entry]) -> TagsReply:
-    """All models, the latest first, by whole seconds."""
-    ordered = sorted(entries, key=lambda entry: int(entry.created), reverse=True)
-    return TagsReply(tuple(tag(entry) for entry in ordered))
+    return TagsReply(tuple(tag(entry) for entry in latest_first(entries)))
+
+
+def latest_first(entries: Iterable[Entry]) -> list[Entry]:
+    """By whole seconds; those of the same second stay in their order."""
+    return sorted(entries, key=lambda entry: int(entry.created), reverse=True)
 
 
 def tag(entry: Entry) -> TagModel:
@@ -68,7 +71,7 @@ def details(entry: Entry, *, lengths: bool) -> ModelDetails:
     """`lengths` only in /api/tags."""
     facts = entry.stored.facts
     return ModelDetails(
-        parent_model="",
+        parent_model=entry.stored.parent,
         format="gguf",
         family=facts.family,
         families=(facts.family,) if facts.family else None,

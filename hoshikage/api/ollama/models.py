@@ -4,6 +4,7 @@ import asyncio
 import math
 from typing import Any
 
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -13,20 +14,15 @@ from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.wire import ShowRequest
 from hoshikage.errors import ModelNotFound
 from hoshikage.models.entry import Entry
-from hoshikage.models.gguf import Array, Header, read_header
-from hoshikage.models.modelfile import Modelfile, listed
-from hoshikage.models.modelfile import shown as text_of
 from hoshikage.models.names import parse
 from hoshikage.models.pool import Loaded
+from hoshikage.models.show import shown
 from hoshikage.models.tags import details, local_time, tags
 
 VERSION = "0.33.0"
 """The Ollama release whose API this is; clients refuse what is no dotted number or too low."""
 FOREVER_SECONDS = 292 * 365 * 24 * 3600
 """What Ollama's "never" comes to: the largest duration it can hold."""
-NO_TEMPLATE = "{{ .Prompt }}"
-EVERY_ELEMENT = 1 << 62
-LEFT_OUT = {"general.name", "tokenizer.chat_template"}
 
 
 async def root(_request: Request) -> Response:
@@ -57,7 +53,7 @@ def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
         "model": name,
         "size": engine.ready.size,
         "digest": entry.digest,
-        "details": details(entry, lengths=False),
+        "details": structs.replace(details(entry, lengths=False), parent_model=""),  # as Ollama
         "expires_at": expires_at(loaded),
         "size_vram": engine.ready.size_vram,
         "context_length": engine.ready.window,
@@ -79,45 +75,7 @@ async def show(request: Request) -> Response:
         entry = registry.find(name)
     except ModelNotFound as error:
         raise ModelNotFound(name=parse(name).short) from error
-    return json_reply(await asyncio.to_thread(shown, entry, verbose=asked.verbose))
-
-
-def shown(entry: Entry, *, verbose: bool) -> dict[str, Any]:
-    """The reply of /api/show; empty keys are left out but for details, model_info and modified_at."""
-    header = read_header(entry.file, EVERY_ELEMENT) if verbose else read_header(entry.file)
-    reply = {
-        "license": header.text("general.license"),
-        "modelfile": text_of(modelfile(entry, header), parse(entry.name).short),
-        "parameters": listed(parameters(entry)),
-        "template": header.chat_template or NO_TEMPLATE,
-        "system": entry.system,
-        "details": details(entry, lengths=False),
-        "model_info": model_info(header, verbose=verbose),
-        "tensors": [{"name": t.name, "type": t.type_name, "shape": list(t.shape)} for t in header.tensors],
-        "capabilities": list(entry.capabilities),
-        "modified_at": local_time(entry.created),
-    }
-    return {key: value for key, value in reply.items() if value or key == "model_info"}
-
-
-def model_info(header: Header, *, verbose: bool) -> dict[str, Any]:
-    """The header's keys, sorted; arrays are null unless `verbose`."""
-    kept = {key: value for key, value in header.metadata.items() if key not in LEFT_OUT}
-    kept["general.parameter_count"] = header.parameter_count
-    arrays = Array if verbose else (Array, list, tuple)
-    return {key: None if isinstance(value, arrays) else value for key, value in sorted(kept.items())}
-
-
-def parameters(entry: Entry) -> dict[str, object]:
-    """The entry's, its stop strings first."""
-    stop: dict[str, object] = {"stop": entry.stop} if entry.stop else {}
-    return stop | entry.parameters
-
-
-def modelfile(entry: Entry, header: Header) -> Modelfile:
-    return Modelfile(
-        from_=(str(entry.file),),
-        template=header.chat_template or NO_TEMPLATE,
-        system=entry.system or None,
-        parameters=parameters(entry),
+    reply = await asyncio.to_thread(
+        shown, entry, verbose=asked.verbose, system=asked.system, options=asked.options
     )
+    return json_reply(reply)

@@ -55,6 +55,8 @@ class ShowRequest(Struct, kw_only=True):
     model: str = ""
     name: str = ""
     verbose: bool = False
+    system: str = ""
+    options: Annotated[dict[str, Any], GoMap] = field(default_factory=dict)
 
 
 def check(request: Base) -> None:

@@ -1,0 +1,62 @@
+"""Asks the running server over HTTP. It knows no command and prints nothing."""
+
+import http.client
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from hoshikage.errors import ModelNotFound, RequestError
+
+T = TypeVar("T")
+
+
+class Fault(Struct):
+    error: str
+
+
+def asked(
+    address: str,
+    path: str,
+    kind: type[T],
+    body: Mapping[str, object] | None = None,
+    timeout_seconds: float | None = None,
+) -> T:
+    """The server's answer, a JSON object. Raises what `reply` raises."""
+    with reply(address, path, body, timeout_seconds) as answer:
+        return msgspec.json.decode(answer.read(), type=kind)
+
+
+def asked_lines(address: str, path: str, body: Mapping[str, object]) -> Iterator[bytes]:
+    """The lines of a streamed answer. Raises what `reply` raises."""
+    with reply(address, path, body) as answer:
+        yield from answer
+
+
+@contextmanager
+def reply(
+    address: str, path: str, body: Mapping[str, object] | None = None, timeout_seconds: float | None = None
+) -> Iterator[http.client.HTTPResponse]:
+    """POST with a body, else GET. Raises OSError, ModelNotFound for a 404, or RequestError with the server's text."""
+    url = urllib.parse.urlsplit(address)
+    link = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout_seconds)
+    with closing(link):
+        data = None if body is None else msgspec.json.encode(body)
+        link.request("GET" if data is None else "POST", path, data, {"content-type": "application/json"})
+        answer = link.getresponse()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise refusal(answer, body or {})
+        yield answer
+
+
+def refusal(answer: http.client.HTTPResponse, body: Mapping[str, object]) -> ModelNotFound | RequestError:
+    data = answer.read()
+    if answer.status == http.client.NOT_FOUND and "model" in body:
+        return ModelNotFound(name=body["model"])
+    try:
+        return RequestError(reason=msgspec.json.decode(data, type=Fault).error)
+    except msgspec.MsgspecError:
+        return RequestError(reason=f"{answer.status} {answer.reason}")

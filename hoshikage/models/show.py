@@ -1,0 +1,112 @@
+"""What `/api/show` and `hoshikage show` tell of a model: its entry and its file's header. Knows no HTTP."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import UNSET, Struct, UnsetType
+
+from hoshikage.models.entry import Entry
+from hoshikage.models.gguf import Array, Header, read_header
+from hoshikage.models.modelfile import Modelfile, listed
+from hoshikage.models.modelfile import shown as text_of
+from hoshikage.models.tags import ModelDetails, details, local_time
+
+NO_TEMPLATE = "{{ .Prompt }}"
+EVERY_ELEMENT = 1 << 62
+LEFT_OUT = frozenset({"general.name", "tokenizer.chat_template"})
+
+
+class TensorShown(Struct, frozen=True):
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """The reply of `/api/show`, its keys in the contract's order; what is unset is left out."""
+
+    license: str | UnsetType
+    modelfile: str
+    parameters: str | UnsetType
+    template: str
+    system: str | UnsetType
+    details: ModelDetails
+    messages: tuple[dict[str, str], ...] | UnsetType
+    model_info: dict[str, object]
+    projector_info: dict[str, object] | UnsetType
+    tensors: tuple[TensorShown, ...] | UnsetType
+    capabilities: tuple[str, ...] | UnsetType
+    modified_at: str
+    requires: str | UnsetType
+
+
+def shown(
+    entry: Entry, *, verbose: bool = False, system: str = "", options: Mapping[str, object] | None = None
+) -> Shown:
+    """What there is to tell. `verbose` adds the arrays of the headers.
+
+    `system` replaces the model's own; `options` change the parameters of the `modelfile` only, as in Ollama. Raises
+    FileMissing or NotGguf.
+    """
+    stored, header = entry.stored, header_of(entry.file, verbose=verbose)
+    projector = header_of(Path(stored.projectors[0]), verbose=verbose) if stored.projectors else None
+    made = modelfile(entry, header, system or entry.system, options or {})
+    return Shown(
+        license="\n".join(stored.license) or header.text("general.license") or UNSET,
+        modelfile=text_of(made, entry.parsed.short),
+        parameters=listed(parameters(entry)) or UNSET,
+        template=template(entry, header),
+        system=made.system or UNSET,
+        details=details(entry, lengths=False),
+        messages=tuple({"role": each.role, "content": each.content} for each in stored.messages) or UNSET,
+        model_info=info(header, verbose=verbose, left_out=LEFT_OUT),
+        projector_info=info(projector, verbose=verbose) if projector else UNSET,
+        tensors=tuple(TensorShown(each.name, each.type_name, each.shape) for each in header.tensors) or UNSET,
+        capabilities=entry.capabilities or UNSET,
+        modified_at=local_time(entry.created),
+        requires=stored.requires or UNSET,
+    )
+
+
+def header_of(file: Path, *, verbose: bool) -> Header:
+    return read_header(file, EVERY_ELEMENT) if verbose else read_header(file)
+
+
+def template(entry: Entry, header: Header) -> str:
+    """The model's own, else its file's, else what passes the prompt on."""
+    return entry.stored.template or header.chat_template or NO_TEMPLATE
+
+
+def info(header: Header, *, verbose: bool, left_out: frozenset[str] = frozenset()) -> dict[str, object]:
+    """The header's keys, sorted; arrays with elements are null unless `verbose`."""
+    kept = {key: value for key, value in header.metadata.items() if key not in left_out}
+    kept["general.parameter_count"] = header.parameter_count
+    return {key: None if hidden(value, verbose=verbose) else value for key, value in sorted(kept.items())}
+
+
+def hidden(value: object, *, verbose: bool) -> bool:
+    return isinstance(value, Array) or (isinstance(value, list | tuple) and bool(value) and not verbose)
+
+
+def parameters(entry: Entry) -> dict[str, object]:
+    """The entry's, its stop strings first."""
+    stop: dict[str, object] = {"stop": entry.stop} if entry.stop else {}
+    return stop | entry.parameters
+
+
+def modelfile(entry: Entry, header: Header, system: str | None, options: Mapping[str, object]) -> Modelfile:
+    """From which the same model can be made again where its files are."""
+    stored = entry.stored
+    return Modelfile(
+        from_=(str(entry.file), *stored.projectors),
+        adapters=stored.adapters,
+        drafts=(stored.draft,) if stored.draft else (),
+        template=template(entry, header),
+        system=system or None,
+        renderer=stored.renderer or None,
+        parser=stored.parser or None,
+        requires=stored.requires or None,
+        parameters={**parameters(entry), **options},
+        licenses=stored.license,
+        messages=stored.messages,
+    )
