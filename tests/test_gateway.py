@@ -19,6 +19,8 @@ HEAVY = {
     "fugashi",
     "huggingface_hub",
     "httpx",
+    "httpx2",
+    "rich",
 }
 PROGRAM = """
 import sys

@@ -1,4 +1,4 @@
-"""A model's facts as Ollama's client prints them: titled sections of columns. Pure; texts of a file are made harmless."""
+"""A model's facts as Ollama's client prints them: titled sections of columns. Pure; texts are made harmless."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -98,4 +98,5 @@ def spaced(shape: tuple[int, ...]) -> str:
 def some(text: str) -> list[Row]:
     """Its first lines that are not empty, and dots for the others."""
     lines = [stripped for line in text.splitlines() if (stripped := line.strip())]
-    return [(line,) for line in lines[:SOME_LINES]] + ([("...",)] if len(lines) > SOME_LINES else [])
+    more = [("...",)] if len(lines) > SOME_LINES else []
+    return [*((line,) for line in lines[:SOME_LINES]), *more]

@@ -44,7 +44,7 @@ def main() -> int:
 def steps_of(job: Job, registry: Registry) -> Generator[Progress, None, object]:
     """What the job does. Raises HoshikageError."""
     if isinstance(job, PullJob):
-        return pull(job.name, registry)
+        return pull(job.name, registry, insecure=job.insecure)
     from hoshikage.models.create import create
 
     return create(job.recipe, registry, lambda name: pull(name, registry))

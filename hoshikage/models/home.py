@@ -1,4 +1,4 @@
-"""The registry in the files that the settings name. Apart from the services, so that a command loads no more than it needs."""
+"""The registry in the files that the settings name; apart from the services, so that a command loads little."""
 
 from hoshikage.models.registry import Registry
 from hoshikage.models.truth import Files

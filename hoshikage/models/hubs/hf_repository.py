@@ -71,13 +71,13 @@ def license_of(info: "ModelInfo") -> tuple[str, ...]:
 
 
 def cached(folder: Path, source: Source) -> Repository:
-    """What the repository's folder in the cache holds, for the offline mode. Raises HubUnreachable."""
+    """What the repository's folder in the cache holds, for the offline mode. Raises NotOnHub."""
     ref = folder / "refs" / source.revision
     commit = ref.read_text().strip() if ref.is_file() else source.revision
     snapshot = folder / "snapshots" / commit
     if not COMMIT.fullmatch(commit) or not snapshot.is_dir():
-        way = f"{source.repo} is not in the cache; unset HF_HUB_OFFLINE to fetch it"
-        raise HubUnreachable(hub=SITE, reason="the offline mode is on", way=way)
+        way = "unset HF_HUB_OFFLINE to fetch it"
+        raise NotOnHub(hub=f"the cache {folder.parent}", name=source.repo, way=way)
     files = [described(Path(at) / name, snapshot) for at, _, names in os.walk(snapshot) for name in names]
     return Repository(commit=commit, files=tuple(file for file in files if file))
 

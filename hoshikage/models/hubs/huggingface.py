@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from hoshikage.errors import DiskFull, HubFailed, UnknownSource
+from hoshikage.errors import BadName, DiskFull, HubFailed, UnknownSource
 from hoshikage.models.entry import Stored
 from hoshikage.models.hubs import hf_names
 from hoshikage.models.hubs.base import Fetched, Progress, Steps
@@ -67,7 +67,10 @@ class HuggingFace:
         self._free, self._span = free, span
 
     def takes(self, name: str) -> bool:
-        return hf_names.parse(name) is not None
+        try:
+            return hf_names.parse(name) is not None
+        except BadName:
+            return True  # it is ours; `plan` and `fetch` say what is wrong with it
 
     def plan(self, name: str, folder: Path) -> Fetched:
         """Asks the hub; nothing is put into `folder`. Raises PullError, NotOnHub if there is no such repository."""

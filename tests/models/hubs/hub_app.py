@@ -98,6 +98,8 @@ class Hub:
             "X-Repo-Commit": COMMIT,
             "X-Linked-Etag": f'"{content.sha256}"',
             "X-Linked-Size": str(content.size + self.lie_size),
+            "X-Xet-Hash": content.sha256,
+            "Link": f'<{self.url}/api/models/{self.repo}/xet-read-token/{COMMIT}>; rel="xet-auth"',
             "Location": f"http://localhost:{port}/cdn/{path}",
         }
         return Response(status_code=302, headers=headers)

@@ -10,6 +10,7 @@ import pytest
 from fixtures.tiny_gguf import make_tiny
 from hoshikage.errors import (
     AccessDenied,
+    BadName,
     DiskFull,
     HashMismatch,
     HubFailed,
@@ -149,6 +150,21 @@ def test_a_server_that_ignores_ranges_is_listened_to_from_the_start(hub: Hub, pu
     assert Path(fetched.model.path).stat().st_size == MEBI
 
 
+def test_progress_waits_where_it_was_while_a_server_starts_anew(hub: Hub, pull: Pull, tmp_path: Path) -> None:
+    hub.ranges, hub.hold_at = False, MEBI // 8
+    partial = partial_file(hub, tmp_path)
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(bytes(MEBI // 2))
+    steps = HuggingFace(hub.url, tmp_path).fetch(NAME, Path())
+    told = []
+    while not hub.held.is_set():
+        told.append(next(steps))
+    told += [next(steps), next(steps), next(steps)]
+    hub.released.set()
+    done = [step.completed or 0 for step in (*told, *run(steps)[0]) if step.total]
+    assert (done, done[0], done[-1]) == (sorted(done), MEBI // 2, MEBI)
+
+
 def partial_file(hub: Hub, cache: Path) -> Path:
     return cache / "models--org--repo" / "blobs" / f"{hub.files['tiny-Q4_K_M.gguf'].sha256}.incomplete"
 
@@ -231,6 +247,14 @@ def test_the_hubs_refusal_is_one_line_with_the_way_out(
     assert "\n" not in str(raised.value) + raised.value.text("ja")
 
 
+def test_a_name_under_which_nothing_can_be_registered_is_refused_before_the_hub_is_asked(hub: Hub, pull: Pull) -> None:
+    name = f"hf.co/org/{'r' * 90}"
+    assert HuggingFace(hub.url).takes(name)
+    with pytest.raises(BadName):
+        pull(name)
+    assert not hub.seen
+
+
 def test_a_hub_that_is_not_there_is_told(tmp_path: Path) -> None:
     with served(Hub({})) as gone:
         pass
@@ -293,7 +317,7 @@ def test_two_pulls_at_once_download_once(hub: Hub, tmp_path: Path) -> None:
 
 def test_the_offline_mode_uses_what_is_in_the_cache(hub: Hub, tmp_path: Path) -> None:
     offline = {"HF_HUB_OFFLINE": "1"}
-    assert "the offline mode is on" in finished(started(hub, tmp_path, NAME, **offline))[-1]["error"]
+    assert "has no org/repo; unset HF_HUB_OFFLINE" in finished(started(hub, tmp_path, NAME, **offline))[-1]["error"]
     path = finished(started(hub, tmp_path, NAME))[-1]["path"]
     before = len(hub.seen)
     assert finished(started(hub, tmp_path, NAME, **offline))[-1]["path"] == path
