@@ -30,6 +30,7 @@ HoshikageError
 │   └── HashMismatch         what arrived is not what was asked for
 └── EngineError              about a worker process
     ├── LoadFailed           llama.cpp refused the model
+    ├── QuantizeFailed       llama.cpp could not write the model in a smaller type
     ├── EngineCrashed        the worker ended while it had work
     ├── SequenceFailed       one sequence could not go on
     └── Overloaded           the queue is full
@@ -218,6 +219,12 @@ class LoadFailed(EngineError):
     code = "load_failed"
     en = "the model could not be loaded: {reason}"
     ja = "モデルのロードに失敗しました: {reason}"
+
+
+class QuantizeFailed(EngineError):
+    code = "quantize_failed"
+    en = "the model could not be quantized: {reason}"
+    ja = "量子化に失敗しました: {reason}"
 
 
 class EngineCrashed(EngineError):

@@ -39,7 +39,16 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "httpx2": ("models/hubs/",),
     "dotenv": ("settings.py", "parsing.py"),
 }
-LIGHT_ENGINE = {"client.py", "wire.py", "wire_pooled.py", "wire_tokens.py", "build.py", "backend.py", "shelf.py"}
+LIGHT_ENGINE = {
+    "client.py",
+    "wire.py",
+    "wire_pooled.py",
+    "wire_tokens.py",
+    "build.py",
+    "backend.py",
+    "shelf.py",
+    "quantize.py",
+}
 """What of the engine the gateway may import; the rest runs in the worker."""
 
 

@@ -1,0 +1,156 @@
+"""Writes a model in a smaller type, in a process of its own that can be ended at any time. Never imports llama_cpp.
+
+What is being written has a name of its own beside the target and is locked, so that what a killed process left is told
+from what another one is writing.
+"""
+
+import fcntl
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hoshikage.errors import QuantizeFailed, RequestError
+from hoshikage.processes import group
+
+KINDS = {
+    "F32": 0,
+    "F16": 1,
+    "Q4_K_S": 14,
+    "Q4_K_M": 15,
+    "Q8_0": 7,
+    "BF16": 32,
+    "Q4_K": 15,
+    "Q2_K": 10,
+    "Q3_K_S": 11,
+    "Q3_K_M": 12,
+    "Q3_K_L": 13,
+    "Q4_0": 2,
+    "Q4_1": 3,
+    "Q5_0": 8,
+    "Q5_1": 9,
+    "Q5_K_S": 16,
+    "Q5_K_M": 17,
+    "Q6_K": 18,
+    "IQ3_S": 26,
+    "IQ3_M": 27,
+    "IQ4_NL": 25,
+    "IQ4_XS": 30,
+}
+"""llama.cpp's file types (`llama_ftype`) that need no importance matrix, by name; Ollama's own first."""
+TELL_SECONDS = 0.2
+"""Most time between two figures, and so until a generator can be closed."""
+PARTIAL = ".quantizing"
+READ_BYTES = 1 << 16
+CHILD = (sys.executable, "-m", "hoshikage.engine.llama.quantizer")
+
+
+def quantize(source: Path, target: Path, kind: str) -> Generator[tuple[int, int], None, None]:
+    """Write the model `source`, of type F32, F16 or BF16, to `target` in the type `kind` (a name in KINDS, any case).
+
+    Yields tensors done and all tensors, 0 while they are not counted, at least every TELL_SECONDS. `target` is there
+    when the generator has ended by itself; closing it ends the process and leaves nothing. Raises RequestError at
+    once if the kind is unknown, QuantizeFailed from the generator.
+    """
+    number = KINDS.get(kind.upper())
+    if number is None:
+        raise RequestError(reason=f"unsupported quantization type {kind} - supported types are {', '.join(KINDS)}")
+    return _written(source, target, number)
+
+
+def _written(source: Path, target: Path, number: int) -> Generator[tuple[int, int], None, None]:
+    try:
+        _sweep(target.parent)
+        with _partial(target.parent) as partial:
+            yield from _run(source, partial, number)
+            partial.replace(target)
+            _flush(target.parent)
+    except OSError as error:
+        raise QuantizeFailed(reason=f"{target}: {error.strerror}") from error
+
+
+def _flush(folder: Path) -> None:
+    """Make a new name in the folder last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _run(source: Path, partial: Path, number: int) -> Generator[tuple[int, int], None, None]:
+    """The child's figures. Raises QuantizeFailed if it has not said at the end that all is done."""
+    environ = {**os.environ, "GGML_NO_BACKTRACE": "1"}
+    last, figures = "", (0, 0)
+    with group([*CHILD, str(source), str(partial), str(number)], environ, subprocess.PIPE) as process:
+        yield figures
+        for line in _lines(process):
+            match line.split():
+                case ["progress", done, count]:
+                    figures = int(done), int(count)
+                case ["done"]:
+                    yield figures[1], figures[1]
+                    return
+                case []:
+                    pass
+                case _:
+                    last = line.removeprefix("failed ")
+            yield figures
+        raise QuantizeFailed(reason=last or _ending(process.wait()))
+
+
+def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
+    """What the child says, to its end; an empty line where it says nothing for TELL_SECONDS."""
+    assert process.stdout is not None  # noqa: S101  it was asked for
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not selector.select(TELL_SECONDS):
+                yield ""
+            elif data := os.read(process.stdout.fileno(), READ_BYTES):
+                *lines, pending = (pending + data).split(b"\n")
+                yield from (line.decode("utf-8", "replace") for line in lines)
+            else:
+                return
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with code {code}"
+    return f"its process was ended by {signal.Signals(-code).name}"
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """An empty locked file in the folder, which is removed in the end unless it has got another name."""
+    path = folder / f".{secrets.token_hex(8)}{PARTIAL}"
+    file = _locked(path)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _locked(path: Path) -> int:
+    """A descriptor of the file with its lock; a sweep may have taken it away before it was locked."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file).st_nlink:
+            return file
+        os.close(file)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left in the folder: partial files that nobody holds the lock of."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
