@@ -251,6 +251,24 @@ def test_who_waits_for_a_pull_that_is_killed_takes_it_over(tmp_path: Path) -> No
     assert blobs.place(tmp_path, digest(MODEL)).read_bytes() == MODEL
 
 
+def test_what_is_told_never_shrinks_though_the_pull_that_was_watched_lost_bytes(tmp_path: Path) -> None:
+    path = unfinished(tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(MODEL[:PART])
+    lock = blob_lock.taken(blob_lock.lock_of(blobs.place(tmp_path, digest(MODEL))))
+    assert lock
+    with hosted(registry(MODEL, lambda peer: peer.send_range(MODEL, most=len(MODEL) // 3))) as host:
+        steps = OllamaRegistry(insecure=True, wait_seconds=0.01).fetch(f"{host.host}/{NAME}", tmp_path / "models")
+        while (next(steps).completed or 0) < PART:
+            pass
+        os.truncate(path, 1000)
+        lock.close()
+        told = [each.completed or 0 for each in steps if each.digest == digest(MODEL)]
+        assert offsets(host)[0] == 1000
+    assert told == sorted(told)
+    assert told[0] == PART
+
+
 def zeros(size: int) -> Answer:
     """A model of so many zero bytes, which nobody holds."""
     hashed = hashlib.sha256()
