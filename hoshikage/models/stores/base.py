@@ -14,6 +14,7 @@ from hoshikage.models.capabilities import check_model, check_part
 from hoshikage.models.entry import Stored, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.names import fold
+from hoshikage.models.shards import whole
 
 PART_LETTERS = 80
 """The longest namespace, model or tag."""
@@ -42,19 +43,16 @@ class Store(Protocol):
         """All models, in the same order each time. What cannot be used has a note; nothing is raised."""
 
 
-def examined(model: Stored, files: tuple[Path, ...] = ()) -> tuple[Stored, str]:
-    """The entry with what its header says and the bytes of all its files, and why it cannot be used.
-
-    `files` are the shards of the weights, if they are more than one file.
-    """
+def examined(model: Stored) -> tuple[Stored, str]:
+    """The entry with what its header says and the bytes of all its files, and why it cannot be used."""
     path = Path(model.path)
     try:
         header = read_header(path)
+        found = whole(path, header)  # first, since only part 1 of a model says what it is
         check_model(header, path)
         for kind, part in model.parts:
             check_part(read_header(Path(part)), part, kind)
-        weights = sum(each.stat().st_size for each in files or (path,))
-        size = weights + sum(Path(part).stat().st_size for _, part in model.parts)
+        size = found.size + sum(Path(part).stat().st_size for _, part in model.parts)
         return structs.replace(model, facts=facts_of(path, header), size=size), ""
     except (HoshikageError, OSError) as error:
         return model, reason(error)
