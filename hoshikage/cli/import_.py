@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, settings: Settings) -> int:
     from hoshikage.models.home import registry_of
     from hoshikage.models.stores.places import stores
-    
+
     kind, names = asked(args.words)
     if args.root and kind == ALL:
         warn(settings.language, "import_root", kinds=", ".join(STORES))

@@ -14,7 +14,6 @@ from hoshikage.models.capabilities import check_model, check_part
 from hoshikage.models.entry import Stored, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.names import fold
-from hoshikage.models.shards import whole
 
 PART_LETTERS = 80
 """The longest namespace, model or tag."""
@@ -48,12 +47,12 @@ def examined(model: Stored) -> tuple[Stored, str]:
     path = Path(model.path)
     try:
         header = read_header(path)
-        found = whole(path, header)  # first, since only part 1 of a model says what it is
+        facts = facts_of(path, header)  # first, since only part 1 of a model says what it is
         check_model(header, path)
         for kind, part in model.parts:
             check_part(read_header(Path(part)), part, kind)
-        size = found.size + sum(Path(part).stat().st_size for _, part in model.parts)
-        return structs.replace(model, facts=facts_of(path, header), size=size), ""
+        known = structs.replace(model, facts=facts)
+        return structs.replace(known, size=sum(Path(each).stat().st_size for each in known.paths)), ""
     except (HoshikageError, OSError) as error:
         return model, reason(error)
 
