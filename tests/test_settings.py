@@ -107,6 +107,13 @@ def test_quotes_and_spaces_around_a_value_are_not_part_of_it(tmp_path: Path) -> 
     assert (found.home, found.language, found.n_ctx, found.ineffective) == (tmp_path, "en", 5, ())
 
 
+def test_folders_of_models_are_separated_by_colons_or_commas(tmp_path: Path) -> None:
+    assert load(tmp_path).model_paths == ()
+    found = load(tmp_path, MODEL_PATHS=f"/a:~/b, c,:{tmp_path}/日本", OLLAMA_MODELS="store")
+    assert found.model_paths == (Path("/a"), Path("~/b").expanduser(), tmp_path / "c", tmp_path / "日本")
+    assert (found.ollama_models, load(tmp_path).ollama_models, found.ineffective) == (tmp_path / "store", None, ())
+
+
 def test_a_flag_may_be_any_variable(tmp_path: Path) -> None:
     flags = {"HOSHIKAGE_HOME": str(tmp_path / "flag"), "N_BATCH": "8", "OLLAMA_HOST": ":1"}
     found = Settings.load(environ={"HOSHIKAGE_HOME": str(tmp_path), "N_BATCH": "9"}, cwd=tmp_path, flags=flags)

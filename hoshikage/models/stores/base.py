@@ -42,20 +42,17 @@ class Store(Protocol):
         """All models, in the same order each time. What cannot be used has a note; nothing is raised."""
 
 
-def examined(model: Stored, files: tuple[Path, ...] = ()) -> tuple[Stored, str]:
-    """The entry with what its header says and the bytes of all its files, and why it cannot be used.
-
-    `files` are the shards of the weights, if they are more than one file.
-    """
+def examined(model: Stored) -> tuple[Stored, str]:
+    """The entry with what its header says and the bytes of all its files, and why it cannot be used."""
     path = Path(model.path)
     try:
         header = read_header(path)
+        facts = facts_of(path, header)  # first, since only part 1 of a model says what it is
         check_model(header, path)
         for kind, part in model.parts:
             check_part(read_header(Path(part)), part, kind)
-        weights = sum(each.stat().st_size for each in files or (path,))
-        size = weights + sum(Path(part).stat().st_size for _, part in model.parts)
-        return structs.replace(model, facts=facts_of(path, header), size=size), ""
+        known = structs.replace(model, facts=facts)
+        return structs.replace(known, size=sum(Path(each).stat().st_size for each in known.paths)), ""
     except (HoshikageError, OSError) as error:
         return model, reason(error)
 

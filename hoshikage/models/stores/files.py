@@ -1,23 +1,19 @@
-"""GGUF files in folders: walked, shards and vision projectors put together. Pure but for the walk; opens no file."""
+"""GGUF files in folders: walked, shards and vision projectors put together. Opens no file."""
 
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+from hoshikage.models.hubs.hf_choice import File, grouped, label_of, projector_of
 
 SUFFIX = ".gguf"
 DEPTH = 8
 ENTRIES = 100_000
 """Most folders below a root, and most files and folders looked at below it."""
-_SHARD = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})", re.DOTALL)
-_QUANTIZATION = re.compile(
-    r"(?:^|[-_.])((?:UD-)?(?:I?Q[1-8](?:_[A-Z0-9]+){0,3}|TQ[12]_0|BF16|F(?:P)?(?:16|32)|MXFP4(?:_MOE)?|NVFP4))$", re.I
-)
-_PROJECTOR = "mmproj"
-_BEST_PROJECTOR = ("f16", "bf16", "q8_0", "f32")
 
 
 class Folder(NamedTuple):
@@ -26,34 +22,6 @@ class Folder(NamedTuple):
     path: Path
     files: tuple[Path, ...] = ()
     note: str = ""
-
-
-class Gguf(NamedTuple):
-    """A model's weights: their files, the name without suffix and shard number, and what is missing of them."""
-
-    files: tuple[Path, ...]
-    stem: str
-    note: str = ""
-
-    @property
-    def path(self) -> Path:
-        return self.files[0]
-
-    @property
-    def quantization(self) -> str:
-        """By the file's name, in capitals; empty if it does not say."""
-        found = _QUANTIZATION.search(self.stem)
-        return found[1].upper() if found else ""
-
-    @property
-    def is_projector(self) -> bool:
-        return _PROJECTOR in self.stem.lower()
-
-    @property
-    def family(self) -> str:
-        """What a model's files and its projector's have in common."""
-        plain = _QUANTIZATION.sub("", self.stem).lower().replace(_PROJECTOR, "")
-        return re.sub(r"[^a-z0-9]", "", plain)
 
 
 def walk(root: Path) -> Iterator[Folder]:
@@ -101,42 +69,31 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def ggufs(paths: Iterable[Path]) -> list[Gguf]:
-    """The models in these files, the shards of one as one, projectors among them."""
-    groups: dict[tuple[Path, str], list[Path]] = {}
-    for path in paths:
-        groups.setdefault((path.parent, _of_shards(path)), []).append(path)
-    return [_gguf(sorted(files)) for files in groups.values()]
+class Gguf(NamedTuple):
+    """A model in a folder: its first file, its name without suffix and part number, its quantization by its name."""
+
+    path: Path
+    stem: str
+    label: str
+    projectors: tuple[str, ...] = ()
 
 
-def _of_shards(path: Path) -> str:
-    """Equal for the shards of one model."""
-    shard = _SHARD.fullmatch(path.stem)
-    return f"{shard[1]}/{shard[3]}" if shard else path.name
+def ggufs(folder: Path, paths: Iterable[Path], *, related: bool) -> Iterator[Gguf]:
+    """The models among these files below `folder`, as the Hugging Face hub's are chosen: shards as one, by path.
+
+    A projector goes with any model of `related` files; of others with those it is named after, or the only one.
+    """
+    files = [File(path=path.relative_to(folder).as_posix(), size=0, digest="") for path in paths]
+    models = grouped(files)
+    families = {family(model.stem) for model in models}
+    for model in models:
+        fitting = {family(model.stem)} | ({""} if len(families) == 1 else set())
+        projector, _ = projector_of(model, [each for each in files if related or family(each.path) in fitting])
+        beside = (str(folder / projector.path),) if projector else ()
+        yield Gguf(folder / model.files[0].path, PurePosixPath(model.stem).name, model.label, beside)
 
 
-def _gguf(files: list[Path]) -> Gguf:
-    shard = _SHARD.fullmatch(files[0].stem)
-    if not shard:
-        return Gguf(tuple(files), files[0].stem)
-    there = {path.stem[len(shard[1]) + 1 :][:5] for path in files}
-    absent = next((n for n in range(1, int(shard[3]) + 1) if f"{n:05}" not in there), None)
-    note = f"part {absent} of {int(shard[3])} is missing" if absent else ""
-    return Gguf(tuple(files), shard[1], note)
-
-
-def parted(found: Iterable[Gguf]) -> tuple[list[Gguf], list[Gguf]]:
-    """The models, and the projectors."""
-    listed = list(found)
-    return [each for each in listed if not each.is_projector], [each for each in listed if each.is_projector]
-
-
-def projector(model: Gguf, among: Iterable[Gguf]) -> tuple[str, ...]:
-    """The projector that goes with a model of one repository: one beside it before others, F16 before F32."""
-
-    def rank(each: Gguf) -> tuple[bool, int, str]:
-        kind = each.quantization.lower()
-        order = _BEST_PROJECTOR.index(kind) if kind in _BEST_PROJECTOR else len(_BEST_PROJECTOR)
-        return each.path.parent != model.path.parent, order, str(each.path)
-
-    return tuple(str(each.path) for each in sorted(among, key=rank)[:1])
+def family(path: str) -> str:
+    """What the names of a model's files and of its projector's have in common."""
+    name = PurePosixPath(path).name.lower().removesuffix(SUFFIX)
+    return re.sub(r"mmproj|[^a-z0-9]", "", name.replace(label_of(name).lower(), ""))

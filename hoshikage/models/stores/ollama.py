@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from hoshikage.errors import BadName
+from msgspec import structs
+
+from hoshikage.errors import BadName, PullError
+from hoshikage.models.blobs import hexadecimal
 from hoshikage.models.entry import Stored
-from hoshikage.models.layers import MANIFEST_LIMIT_BYTES, Layer, Unusable, manifest_of, stored_of
+from hoshikage.models.hubs.ollama_manifest import TEXTS, Layer, configured, read, stored
 from hoshikage.models.names import Name, parse
 from hoshikage.models.stores.base import Found, examined, inside, reason
 
+MANIFEST_BYTES = 4 << 20
 SEPARATORS = "-:"
 """Between `sha256` and the digest in a blob's file name; the colon is that of old versions."""
 
@@ -29,28 +33,42 @@ class Ollama:
     def _found(self, name: Name, path: Path) -> Found:
         origin = f"{self.name}:{name.full}"
         try:
-            model, note = examined(stored_of(manifest_of(self._read(path)), self._blob, origin))
-        except (Unusable, OSError) as error:
+            model, note = examined(self._stored(path, origin))
+        except (PullError, OSError) as error:
             model, note = Stored(path=str(path), origin=origin), reason(error)
         return Found(name=name.short, model=model, note=note)
 
-    def _read(self, path: Path) -> bytes:
+    def _stored(self, path: Path, origin: str) -> Stored:
+        """The entry that a manifest describes. Raises PullError or OSError."""
+        manifest = read(self._manifest(path))
+        config = configured(manifest, self._blob(manifest.config).read_bytes() if manifest.config else None)
+        paths = {layer.digest: self._blob(layer) for layer in manifest.layers}
+        if (many := sum(layer.kind == "model" for layer in manifest.layers)) > 1:
+            raise PullError(reason=f"its weights are {many} blobs, whose names do not tell llama.cpp which come next")
+        texts = {layer.digest: paths[layer.digest].read_bytes() for layer in manifest.layers if layer.kind in TEXTS}
+        return structs.replace(
+            stored(manifest, config, lambda digest: str(paths[digest]), texts, origin), fetched=False
+        )
+
+    def _manifest(self, path: Path) -> bytes:
         if not inside(path, self.root / "manifests"):
-            raise Unusable("the manifest is a link out of the store")
-        if not path.is_file() or path.stat().st_size > MANIFEST_LIMIT_BYTES:
-            raise Unusable(f"the manifest is no file of at most {MANIFEST_LIMIT_BYTES} bytes")
+            raise PullError(reason="its manifest is a link out of the store")
+        if not path.is_file() or path.stat().st_size > MANIFEST_BYTES:
+            raise PullError(reason=f"its manifest is no file of at most {MANIFEST_BYTES} bytes")
         return path.read_bytes()
 
     def _blob(self, layer: Layer) -> Path:
-        """The file of a layer. The folder of blobs may be a link to another disk, a blob must stay inside it."""
-        folder, sha256 = self.root / "blobs", layer.sha256
-        for separator in SEPARATORS:
-            path = folder / f"sha256{separator}{sha256}"
+        """The whole file of a layer. The folder of blobs may be a link to another disk, a blob must stay inside it."""
+        folder, sha256 = self.root / "blobs", hexadecimal(layer.digest)
+        short = f"sha256-{sha256[:12]}…"
+        for path in (folder / f"sha256{separator}{sha256}" for separator in SEPARATORS):
             if not inside(path, folder):
-                raise Unusable(f"the blob {path.name[:19]}… is a link out of the store")
+                raise PullError(reason=f"the blob {short} is a link out of the store")
             if path.is_file():
+                if (size := path.stat().st_size) != layer.size:
+                    raise PullError(reason=f"the blob {short} has {size} bytes of {layer.size}")
                 return path
-        raise Unusable(f"the blob sha256-{sha256[:12]}… is missing")
+        raise PullError(reason=f"the blob {short} is missing")
 
 
 def _name(path: Path) -> Name | None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hoshikage.models.entry import Stored
 from hoshikage.models.stores.base import Found, Names, examined, part
-from hoshikage.models.stores.files import Gguf, ggufs, parted, projector
+from hoshikage.models.stores.files import Gguf, ggufs
 
 
 class Repository(Struct, frozen=True, kw_only=True):
@@ -20,18 +20,17 @@ class Repository(Struct, frozen=True, kw_only=True):
 
     def models(self, paths: Iterable[Path], names: Names) -> Iterator[Found]:
         """Each model under its quantization, or under its file's name where two have the same."""
-        models, projectors = parted(ggufs(paths))
-        checked = [(each, *self._examined(each, projectors)) for each in models]
-        tags = [each.quantization or _quantization(model) for each, model, _ in checked]
+        found = list(ggufs(self.folder, paths, related=True))
+        checked = [examined(self._stored(each)) for each in found]
+        tags = [each.label or _quantization(model) for each, (model, _) in zip(found, checked, strict=True)]
         shared = {tag for tag, many in Counter(tags).items() if many > 1}
-        for (each, model, note), tag in zip(checked, tags, strict=True):
+        for each, (model, note), tag in zip(found, checked, tags, strict=True):
             own = part(each.stem) if not tag or tag in shared else part(tag)
             yield Found(name=names.take(f"{self.name}:{own}"), model=model, note=note)
 
-    def _examined(self, found: Gguf, projectors: list[Gguf]) -> tuple[Stored, str]:
+    def _stored(self, found: Gguf) -> Stored:
         origin = f"{self.origin}/{found.path.relative_to(self.folder).as_posix()}"
-        model = Stored(path=str(found.path), projectors=projector(found, projectors), origin=origin)
-        return (model, found.note) if found.note else examined(model, found.files)
+        return Stored(path=str(found.path), projectors=found.projectors, origin=origin)
 
 
 def _quantization(model: Stored) -> str:
