@@ -18,6 +18,7 @@ MODULES = {
         ("serve", "serve"),
         ("add", "add"),
         ("pull", "pull"),
+        ("create", "create"),
         ("import", "import_"),
         ("list", "list_"),
         ("ps", "ps"),

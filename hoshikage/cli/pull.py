@@ -3,8 +3,9 @@
 import argparse
 import os
 import sys
+from collections.abc import Generator
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hoshikage.cli import human
 from hoshikage.cli.text import say, warn
@@ -13,7 +14,9 @@ from hoshikage.settings import Settings
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from hoshikage.models.hubs.base import Fetched, Progress, Steps
+    from hoshikage.models.hubs.base import Progress, Steps
+
+R = TypeVar("R")
 
 HELP = "fetch a model and register it, e.g. `starter`"
 TENTHS = 10
@@ -46,14 +49,14 @@ def steps(args: argparse.Namespace, settings: Settings) -> "Steps":
     return pull(args.name, registry_of(settings), settings.home / "models", insecure=args.insecure)
 
 
-def followed(steps: "Steps", view: View) -> "Fetched":
-    """Shows every step; returns what was fetched."""
+def followed(steps: "Generator[Progress, None, R]", view: View) -> R:
+    """Shows every step; returns what the steps return."""
     while True:
         try:
             view.show(next(steps))
         except StopIteration as end:
-            fetched: Fetched = end.value
-            return fetched
+            result: R = end.value
+            return result
 
 
 def view() -> "AbstractContextManager[View]":

@@ -39,6 +39,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "中断しました。完全に届いた部分だけを残し、次の pull で続きから始めます。",
         "Cancelled. Only whole parts were kept; the next pull goes on from there.",
     ),
+    "created": ("✅ モデル '{name}' を作成しました。", "✅ Model '{name}' was created."),
+    "create_cancelled": ("中断しました。何も登録していません。", "Cancelled. Nothing was registered."),
+    "modelfile_warning": ("⚠️ Modelfile: {warning}", "⚠️ Modelfile: {warning}"),
     "import_heading": ("名前|サイズ|量子化|備考", "NAME|SIZE|QUANTIZATION|NOTE"),
     "import_nothing": ("{places} にはモデルがありません。", "There are no models in {places}."),
     "import_no_place": (
