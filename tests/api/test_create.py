@@ -49,11 +49,8 @@ def test_a_child_of_a_model_answers_by_its_own_template(client: httpx.Client) ->
         "writing manifest",
         "success",
     ]
-    asked = {
-        "messages": [{"role": "user", "content": "Name a colour."}],
-        "options": {"num_predict": 4},
-        "stream": False,
-    }
+    question = {"role": "user", "content": "Name a colour."}
+    asked = {"messages": [question], "options": {"num_predict": 4}, "stream": False}
     child, plain = (client.post("/api/chat", json={"model": name, **asked}).json() for name in ("child", "starter"))
     system = [{"role": "system", "content": "Be brief."}, question]
     same = client.post("/api/chat", json={"model": "starter", **asked, "messages": system}).json()
@@ -74,7 +71,7 @@ def test_stored_messages_come_before_those_of_the_request(client: httpx.Client) 
     question = {"role": "user", "content": "Who am I?"}
     asked = {"options": {"num_predict": 2}, "stream": False}
     one = client.post("/api/chat", json={"model": "remembers", "messages": [question], **asked}).json()
-    two = client.post("/api/chat", json={"model": "starter", "messages": history + [question], **asked}).json()
+    two = client.post("/api/chat", json={"model": "starter", "messages": [*history, question], **asked}).json()
     assert one["prompt_eval_count"] == two["prompt_eval_count"]
 
 
