@@ -42,6 +42,7 @@ compat: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m compat.peers.startup
+	$(BIN)/python -m compat.peers.listing
 	$(BIN)/python -m compat.peers.step_overhead
 	$(BIN)/python -m compat.peers.two_engines
 	$(BIN)/python -m compat.peers.agreement

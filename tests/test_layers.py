@@ -37,6 +37,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "filelock": ("models/",),
     "huggingface_hub": ("models/hubs/huggingface.py", "models/hubs/hf_"),
     "httpx2": ("models/hubs/",),
+    "rich": ("cli/bars.py",),
     "dotenv": ("settings.py", "parsing.py"),
 }
 LIGHT_ENGINE = {

@@ -1,72 +1,112 @@
 """`hoshikage run NAME [PROMPT]`: chat in the terminal, with the running server or a private engine."""
 
 import argparse
-import asyncio
-import http.client
 import os
 import sys
-import threading
-import urllib.parse
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
+from hoshikage.cli.asking import asked_lines
 from hoshikage.cli.running import find_server
 from hoshikage.cli.text import say, warn
-from hoshikage.conversation import ChatRequest, Message, TextDelta
-from hoshikage.errors import ModelNotFound, RequestError
+from hoshikage.cli.timings import Timings, summary
+from hoshikage.conversation import ChatRequest, Message
+from hoshikage.durations import keep_alive_seconds
+from hoshikage.errors import RequestError
 from hoshikage.settings import Settings
+
+if TYPE_CHECKING:
+    from hoshikage.constraints import Constraint
 
 HELP = "chat with a model"
 ENDINGS = {"/bye", "/exit"}
+IGNORED = ("insecure", "nowordwrap", "think", "hidethinking", "truncate", "dimensions")
+"""Flags of Ollama's `run` for what is not there."""
 
-if TYPE_CHECKING:
-    from hoshikage.services import Services
-
-T = TypeVar("T")
-Reply = Callable[[list[Message]], Iterator[str]]
+Reply = Callable[[list[Message]], Iterator[str | Timings]]
 
 
-class Wait(Protocol):
-    def __call__(self, work: Coroutine[object, object, T]) -> T: ...
-
-
-class Line(Struct):
+class Line(Timings, frozen=True, kw_only=True):
     """What of a line of /api/chat is needed here."""
 
     message: Message | None = None
     error: str | None = None
+    done: bool = False
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("prompt", metavar="PROMPT", nargs="*", help="asked once; without it, a conversation starts")
+    parser.add_argument("--verbose", action="store_true", help="print how long the answer took")
+    parser.add_argument("--keepalive", metavar="DURATION", help="how long the server keeps the model loaded, e.g. 5m")
+    parser.add_argument("--format", default="", help="json, or a JSON schema, for the answer")
+    for flag in IGNORED:
+        if flag in {"think", "dimensions"}:
+            parser.add_argument(f"--{flag}", help=argparse.SUPPRESS)
+        else:
+            parser.add_argument(f"--{flag}", action="store_const", const=True, help=argparse.SUPPRESS)
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
+    ignored = [f"--{flag}" for flag in IGNORED if getattr(args, flag) is not None]
+    if ignored:
+        warn(settings.language, "flag_ignored", flags=", ".join(ignored))
+    wanted, keep_alive = format_of(args.format), seconds_of(args.keepalive)
     server = find_server(os.environ)
     prompt = " ".join(args.prompt) or ("" if sys.stdin.isatty() else sys.stdin.read())
     if server is None:
         warn(settings.language, "private")
-        return with_private_engine(args.name, prompt, settings)
-    talk(prompt, lambda messages: from_server(server.addresses[0], args.name, messages), settings.language)
+        return with_private_engine(args, prompt, wanted, settings)
+    asked: dict[str, object] = {"model": args.name}
+    asked |= {"format": wanted} if wanted is not None else {}
+    asked |= {"keep_alive": args.keepalive} if keep_alive is not None else {}
+    address = server.addresses[0]
+    talk(prompt, lambda messages: from_server(address, asked, messages), settings.language, verbose=args.verbose)
     return 0
 
 
-def talk(prompt: str, reply: Reply, language: str) -> None:
+def format_of(text: str) -> object:
+    """`json`, a schema, or None where nothing was asked. Raises RequestError."""
+    if text in {"", "json"}:
+        return text or None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RequestError(reason=f"--format: {error}") from error
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Raises RequestError with Go's text."""
+    try:
+        return None if text is None else keep_alive_seconds(text)
+    except ValueError as error:
+        raise RequestError(reason=f"--keepalive: {error}") from error
+
+
+def talk(prompt: str, reply: Reply, language: str, *, verbose: bool) -> None:
     """Answer `prompt`, or converse until the user leaves."""
     messages: list[Message] = []
     for asked in [prompt] if prompt.strip() else asked_by_user(language):
         messages.append(Message(role="user", content=asked))
-        parts = []
-        for part in reply(messages):
-            parts.append(part)
-            print(part, end="", flush=True)
-        print()
-        messages.append(Message(role="assistant", content="".join(parts)))
+        text, timings = printed(reply(messages))
+        if verbose:
+            print(f"\n{summary(timings)}", end="", file=sys.stderr, flush=True)
+        messages.append(Message(role="assistant", content=text))
+
+
+def printed(answer: Iterator[str | Timings]) -> tuple[str, Timings]:
+    """Print an answer as it comes; returns all of it."""
+    parts, timings = [], Timings()
+    for piece in answer:
+        if isinstance(piece, Timings):
+            timings = piece
+        else:
+            parts.append(piece)
+            print(piece, end="", flush=True)
+    print(flush=True)
+    return "".join(parts), timings
 
 
 def asked_by_user(language: str) -> Iterator[str]:
@@ -82,73 +122,41 @@ def asked_by_user(language: str) -> Iterator[str]:
             yield asked
 
 
-def from_server(address: str, model: str, messages: list[Message]) -> Iterator[str]:
-    """The pieces of the server's answer. Raises ModelNotFound or RequestError with the server's text."""
-    url = urllib.parse.urlsplit(address)
-    link = http.client.HTTPConnection(url.hostname or "", url.port)
-    body = msgspec.json.encode({"model": model, "messages": messages})
-    try:
-        link.request("POST", "/api/chat", body, {"content-type": "application/json"})
-        answer = link.getresponse()
-        for line in answer:
-            found = msgspec.json.decode(line, type=Line)
-            if found.error:
-                raise ModelNotFound(name=model) if answer.status == 404 else RequestError(reason=found.error)
-            if found.message and found.message.content:
-                yield found.message.content
-    finally:
-        link.close()
+def from_server(address: str, asked: dict[str, object], messages: list[Message]) -> Iterator[str | Timings]:
+    """The pieces of the server's answer, then how long it took. Raises OSError, ModelNotFound or RequestError."""
+    for line in asked_lines(address, "/api/chat", {**asked, "messages": messages}):
+        found = msgspec.json.decode(line, type=Line)
+        if found.error:
+            raise RequestError(reason=found.error)
+        if found.message and found.message.content:
+            yield found.message.content
+        if found.done:
+            yield found
 
 
-def with_private_engine(model: str, prompt: str, settings: Settings) -> int:
-    """The same use case as the server's, in this process and for its lifetime; asyncio runs in a second thread."""
-    from hoshikage.services import open_services
+def with_private_engine(args: argparse.Namespace, prompt: str, wanted: object, settings: Settings) -> int:
+    from hoshikage.cli.private import from_engine, private_engine
 
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="engine")
-    thread.start()
+    constraint = constraint_of(wanted)
+    with private_engine(settings) as (services, wait):
+        services.registry.find(args.name)
 
-    def wait(work: Coroutine[object, object, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        def reply(messages: list[Message]) -> Iterator[str | Timings]:
+            request = ChatRequest(model=args.name, messages=tuple(messages), constraint=constraint)
+            return from_engine(services, request, wait)
 
-    opening = open_services(settings)
-    services = wait(_entered(opening))
-    try:
-        services.registry.find(model)
-        talk(prompt, lambda messages: from_engine(services, model, messages, wait), settings.language)
-    finally:
-        wait(_left(opening))
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        talk(prompt, reply, settings.language, verbose=args.verbose)
     return 0
 
 
-def from_engine(services: "Services", model: str, messages: list[Message], wait: Wait) -> Iterator[str]:
-    from hoshikage.chat import chat
+def constraint_of(wanted: object) -> "Constraint | None":
+    """What the server makes of the same `format`. Raises RequestError."""
+    from hoshikage.constraints import Constraint
 
-    texts = texts_of(chat(services.backend, ChatRequest(model=model, messages=tuple(messages))))
-    try:
-        while (part := wait(_next(texts))) is not None:
-            yield part
-    finally:
-        wait(texts.aclose())
-
-
-async def _entered(opening: "AbstractAsyncContextManager[Services]") -> "Services":
-    return await opening.__aenter__()
-
-
-async def _left(opening: "AbstractAsyncContextManager[Services]") -> None:
-    await opening.__aexit__(None, None, None)
-
-
-async def _next(texts: AsyncGenerator[str, None]) -> str | None:
-    return await anext(texts, None)
-
-
-async def texts_of(deltas: AsyncGenerator[object, None]) -> AsyncGenerator[str, None]:
-    async with aclosing(deltas):
-        async for delta in deltas:
-            if isinstance(delta, TextDelta):
-                yield delta.text
+    if wanted is None:
+        return None
+    if wanted == "json":
+        return Constraint(kind="json", field="format")
+    if not isinstance(wanted, dict):
+        raise RequestError(reason='--format: expected "json" or a JSON Schema object')
+    return Constraint(kind="json_schema", source=msgspec.json.encode(wanted).decode(), field="format")

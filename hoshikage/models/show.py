@@ -1,12 +1,13 @@
 """What `/api/show` and `hoshikage show` tell of a model: its entry and its file's header. Knows no HTTP."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from msgspec import UNSET, Struct, UnsetType
 
 from hoshikage.models.entry import Entry
-from hoshikage.models.gguf import Array, Header, read_header
+from hoshikage.models.gguf import Array, Header, Tensor, read_header
 from hoshikage.models.modelfile import Modelfile, listed
 from hoshikage.models.modelfile import shown as text_of
 from hoshikage.models.tags import ModelDetails, details, local_time
@@ -48,8 +49,10 @@ def shown(
     `system` replaces the model's own; `options` change the parameters of the `modelfile` only, as in Ollama. Raises
     FileMissing or NotGguf.
     """
-    stored, header = entry.stored, header_of(entry.file, verbose=verbose)
-    projector = header_of(Path(stored.projectors[0]), verbose=verbose) if stored.projectors else None
+    stored = entry.stored
+    headers = [header_of(path, verbose=verbose) for path in stored.weights]
+    header, count = headers[0], sum(each.parameter_count for each in headers)
+    projector = header_of(stored.projectors[0], verbose=verbose) if stored.projectors else None
     made = modelfile(entry, header, system or entry.system, options or {})
     return Shown(
         license="\n".join(stored.license) or header.text("general.license") or UNSET,
@@ -59,17 +62,21 @@ def shown(
         system=made.system or UNSET,
         details=details(entry, lengths=False),
         messages=tuple({"role": each.role, "content": each.content} for each in stored.messages) or UNSET,
-        model_info=info(header, verbose=verbose, left_out=LEFT_OUT),
-        projector_info=info(projector, verbose=verbose) if projector else UNSET,
-        tensors=tuple(TensorShown(each.name, each.type_name, each.shape) for each in header.tensors) or UNSET,
+        model_info=info(header, count, verbose=verbose, left_out=LEFT_OUT),
+        projector_info=info(projector, projector.parameter_count, verbose=verbose) if projector else UNSET,
+        tensors=tuple(map(tensor, chain.from_iterable(each.tensors for each in headers))) or UNSET,
         capabilities=entry.capabilities or UNSET,
         modified_at=local_time(entry.created),
         requires=stored.requires or UNSET,
     )
 
 
-def header_of(file: Path, *, verbose: bool) -> Header:
-    return read_header(file, EVERY_ELEMENT) if verbose else read_header(file)
+def header_of(path: str, *, verbose: bool) -> Header:
+    return read_header(Path(path), EVERY_ELEMENT) if verbose else read_header(Path(path))
+
+
+def tensor(found: Tensor) -> TensorShown:
+    return TensorShown(found.name, found.type_name, found.shape)
 
 
 def template(entry: Entry, header: Header) -> str:
@@ -77,10 +84,10 @@ def template(entry: Entry, header: Header) -> str:
     return entry.stored.template or header.chat_template or NO_TEMPLATE
 
 
-def info(header: Header, *, verbose: bool, left_out: frozenset[str] = frozenset()) -> dict[str, object]:
-    """The header's keys, sorted; arrays with elements are null unless `verbose`."""
+def info(header: Header, count: int, *, verbose: bool, left_out: frozenset[str] = frozenset()) -> dict[str, object]:
+    """The header's keys and the `count` of parameters, sorted; arrays with elements are null unless `verbose`."""
     kept = {key: value for key, value in header.metadata.items() if key not in left_out}
-    kept["general.parameter_count"] = header.parameter_count
+    kept["general.parameter_count"] = count
     return {key: None if hidden(value, verbose=verbose) else value for key, value in sorted(kept.items())}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hoshikage.errors import BadName
-from hoshikage.models.names import fold, parse
+from hoshikage.models.names import fold, hint, parse
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,22 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 def test_case_and_the_default_tag_do_not_count() -> None:
     assert fold("LLAMA3:Latest") == fold("llama3") != fold("llama3:8b")
+
+
+@pytest.mark.parametrize(
+    ("text", "better"),
+    [
+        ("日本語", None),
+        ("日本語モデル-7b", "7b"),
+        ("Ｇｅｍｍａ３：４ｂ", "Gemma3:4b"),
+        ("me/私の model v1:最新", "me/model-v1"),
+        ("n.s/m", "n-s/m"),
+        ("日本/:7b", None),
+        ("hf.co/u/日本語 model.gguf:Q4", "hf.co/u/model.gguf:Q4"),
+        ("gemma3:4b", None),
+        ("a/b/c/d", None),
+        ("x" * 81, None),
+    ],
+)
+def test_a_refused_name_is_answered_by_one_that_can_be_used(text: str, better: str | None) -> None:
+    assert hint(text) == better
