@@ -124,7 +124,7 @@ class Engine:
             link.send(load)
             async with asyncio.timeout(timeout_seconds):
                 greeting = await link.greeting
-            return cls(process, link, await _checked(greeting, process), Path(load.path).stem)
+            return cls(process, link, await _checked(greeting, process, load), Path(load.path).stem)
         except TimeoutError:
             await _end(process, link, patience=0.0)
             raise LoadFailed(reason=f"not loaded within {timeout_seconds:g} seconds") from None
@@ -253,12 +253,13 @@ async def _spawn() -> tuple[asyncio.subprocess.Process, Link]:
     return process, link
 
 
-async def _checked(greeting: wire.Event | None, process: asyncio.subprocess.Process) -> wire.Ready:
+async def _checked(greeting: wire.Event | None, process: asyncio.subprocess.Process, load: wire.Load) -> wire.Ready:
     if isinstance(greeting, wire.Ready):
         return greeting
     if isinstance(greeting, wire.LoadRefused):
         raise LoadFailed(reason=greeting.reason)
-    raise LoadFailed(reason=f"the worker ended while loading, {await _ending(process)}")
+    what = " with ".join((load.path, *load.adapters))
+    raise LoadFailed(reason=f"the worker ended while loading {what}, {await _ending(process)}")
 
 
 async def _ending(process: asyncio.subprocess.Process) -> str:

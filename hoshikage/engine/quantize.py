@@ -6,6 +6,7 @@ from what another one is writing.
 
 import fcntl
 import os
+import re
 import secrets
 import selectors
 import signal
@@ -43,6 +44,7 @@ KINDS = {
     "IQ4_XS": 30,
 }
 """llama.cpp's file types (`llama_ftype`) that need no importance matrix, by name; Ollama's own first."""
+FIRST_SHARD = re.compile(r"(.+)-00001-of-(\d{5})\.gguf", re.DOTALL)
 TELL_SECONDS = 0.2
 """Most time between two figures, and so until a generator can be closed."""
 PARTIAL = ".quantizing"
@@ -53,25 +55,39 @@ CHILD = (sys.executable, "-m", "hoshikage.engine.llama.quantizer")
 def quantize(source: Path, target: Path, kind: str) -> Generator[tuple[int, int], None, None]:
     """Write the model `source`, of type F32, F16 or BF16, to `target` in the type `kind` (a name in KINDS, any case).
 
-    Yields tensors done and all tensors, 0 while they are not counted, at least every TELL_SECONDS. `target` is there
-    when the generator has ended by itself; closing it ends the process and leaves nothing. Raises RequestError at
-    once if the kind is unknown, QuantizeFailed from the generator.
+    Yields bytes of the source done and all of them, at least every TELL_SECONDS; of a split model `source` is the
+    first shard. `target` is there when the generator has ended by itself; closing it ends the process and leaves
+    nothing. Raises RequestError at once if the kind is unknown, QuantizeFailed from the generator.
     """
     number = KINDS.get(kind.upper())
     if number is None:
-        raise RequestError(reason=f"unsupported quantization type {kind} - supported types are {', '.join(KINDS)}")
+        raise RequestError(
+            reason=f"unsupported quantization type {kind.upper()} - supported types are {', '.join(KINDS)}"
+        )
     return _written(source, target, number)
 
 
 def _written(source: Path, target: Path, number: int) -> Generator[tuple[int, int], None, None]:
     try:
+        total = sum(path.stat().st_size for path in _shards(source))
+    except OSError as error:
+        raise QuantizeFailed(reason=f"{error.filename}: {error.strerror}") from error
+    try:
         _sweep(target.parent)
         with _partial(target.parent) as partial:
-            yield from _run(source, partial, number)
+            yield from _run(source, partial, number, total)
             partial.replace(target)
             _flush(target.parent)
     except OSError as error:
         raise QuantizeFailed(reason=f"{target}: {error.strerror}") from error
+
+
+def _shards(source: Path) -> list[Path]:
+    """All files of a split model by the name of its first, as llama.cpp names them; else the file alone."""
+    named = FIRST_SHARD.fullmatch(source.name)
+    if named is None:
+        return [source]
+    return [source.with_name(f"{named[1]}-{number:05}-of-{named[2]}.gguf") for number in range(1, int(named[2]) + 1)]
 
 
 def _flush(folder: Path) -> None:
@@ -83,24 +99,24 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-def _run(source: Path, partial: Path, number: int) -> Generator[tuple[int, int], None, None]:
+def _run(source: Path, partial: Path, number: int, total: int) -> Generator[tuple[int, int], None, None]:
     """The child's figures. Raises QuantizeFailed if it has not said at the end that all is done."""
     environ = {**os.environ, "GGML_NO_BACKTRACE": "1"}
-    last, figures = "", (0, 0)
+    last, done = "", 0
     with group([*CHILD, str(source), str(partial), str(number)], environ, subprocess.PIPE) as process:
-        yield figures
+        yield done, total
         for line in _lines(process):
             match line.split():
-                case ["progress", done, count]:
-                    figures = int(done), int(count)
+                case ["progress", figure]:
+                    done = min(int(figure), total)
                 case ["done"]:
-                    yield figures[1], figures[1]
+                    yield total, total
                     return
                 case []:
                     pass
                 case _:
                     last = line.removeprefix("failed ")
-            yield figures
+            yield done, total
         raise QuantizeFailed(reason=last or _ending(process.wait()))
 
 
@@ -142,7 +158,8 @@ def _locked(path: Path) -> int:
     """A descriptor of the file with its lock; a sweep may have taken it away before it was locked."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks: nothing is swept there
+            fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file).st_nlink:
             return file
         os.close(file)

@@ -3,6 +3,7 @@
 from array import array
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 
@@ -48,6 +49,24 @@ def test_an_adapter_adds_b_times_a_to_the_weights_and_two_add_up(tiny: Path, lor
     assert logits(tiny, nothing).tolist() == logits(tiny).tolist()
     assert np.abs(logits(tiny, nothing, lora) - logits(tiny, lora)).max() < 1e-5
     assert np.abs(logits(tiny, lora, make_lora(tmp_path / "b.gguf", seed=1)) - logits(tiny, lora)).max() > 0.01
+
+
+def test_the_adapted_model_is_the_sum_of_both_weights(tiny: Path, lora: Path, tmp_path: Path) -> None:
+    added = logits(merged(tiny, lora, tmp_path / "merged.gguf"))
+    assert np.abs(logits(tiny, lora) - added).max() < 1e-3 * np.abs(added).max()
+    assert np.abs(logits(tiny) - added).max() > 0.1 * np.abs(added).max()
+
+
+def merged(model: Path, adapter: Path, target: Path) -> Path:
+    """A copy of the model with `W + alpha / rank * B @ A` for each adapted W."""
+    target.write_bytes(model.read_bytes())
+    reader, written = gguf.GGUFReader(adapter), gguf.GGUFReader(target, "r+")
+    parts, alpha = {each.name: each.data for each in reader.tensors}, reader.fields["adapter.lora.alpha"].contents()
+    for tensor in written.tensors:
+        if (down := parts.get(f"{tensor.name}.lora_a")) is not None:
+            tensor.data[:] += alpha / len(down) * parts[f"{tensor.name}.lora_b"] @ down
+    written.data.flush()
+    return target
 
 
 def test_a_cache_that_has_grown_still_has_the_adapter(tiny: Path, lora: Path) -> None:
@@ -109,3 +128,13 @@ def made(kind: str, path: Path) -> Path:
     elif kind != "missing":
         make_lora(path, architecture="bert" if "architecture" in kind else "llama", width=64 if "width" in kind else 32)
     return path
+
+
+async def test_an_adapter_over_which_llama_cpp_ends_the_process_is_named_too(tiny: Path, lora: Path) -> None:
+    """An alpha that is no float fails an assertion."""
+    kinds = (gguf.GGUFValueType.FLOAT32, gguf.GGUFValueType.UINT32)
+    float_, integer = (gguf.Keys.Adapter.LORA_ALPHA.encode() + kind.to_bytes(4, "little") for kind in kinds)
+    assert float_ in lora.read_bytes()
+    lora.write_bytes(lora.read_bytes().replace(float_, integer))
+    with pytest.raises(LoadFailed, match=rf"ended while loading {tiny} with {lora}, signal 6"):
+        await Engine.start(load(tiny, adapters=(str(lora),)))
