@@ -12,7 +12,7 @@ def chat(backend: Backend, request: ChatRequest) -> AsyncGenerator[Delta, None]:
 
     The messages that the model brings itself come before those of the request, but after a system message.
     """
-    entry = backend.registry.find(request.model)
+    entry = backend.registry.run(request.model)
     check_generates(entry, request.model, "chat")
     first = 1 if request.messages and request.messages[0].role == "system" else 0
     messages = (*request.messages[:first], *entry.stored.messages, *request.messages[first:])

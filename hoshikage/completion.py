@@ -9,7 +9,7 @@ from hoshikage.prompts import prompt_of
 
 def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
     """The deltas that continue a prompt. Raises ModelError at once, and what generate() raises."""
-    entry = backend.registry.find(request.model)
+    entry = backend.registry.run(request.model)
     check_generates(entry, request.model, "generate")
     if request.raw:
         return generate(backend, entry, request, Prompt(text=lambda _ready: request.prompt, context=request.context))

@@ -12,6 +12,8 @@ HoshikageError
 │   ├── ModelNotFound        no such name is registered
 │   ├── BadName              not a model name
 │   ├── BadModelfile         a Modelfile that breaks the grammar
+│   ├── BadSource            a name asks for two places to run at
+│   ├── CloudDisabled        a name asks for a model that runs elsewhere
 │   ├── NameTaken            the name is registered already
 │   ├── FileMissing          the file is not there
 │   ├── NotGguf              the file is not a GGUF model, or a damaged one
@@ -113,6 +115,18 @@ class BadModelfile(ModelError):
     code = "bad_modelfile"
     en = "{reason}"
     ja = "Modelfile に誤りがあります: {reason}"
+
+
+class BadSource(ModelError):
+    code = "bad_source"
+    en = 'use either :local or :cloud, not both: "{name}"'
+    ja = "'{name}' の末尾は :local か :cloud のどちらか一つにしてください。"
+
+
+class CloudDisabled(ModelError):
+    code = "cloud_disabled"
+    en = "ollama cloud is disabled: {what}"
+    ja = "クラウドのモデルは使えません（{what}）。"
 
 
 class NameTaken(ModelError):

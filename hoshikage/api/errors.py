@@ -17,6 +17,8 @@ STATUS: dict[type[errors.HoshikageError], int] = {
     errors.ModelNotFound: 404,
     errors.FileMissing: 404,
     errors.BadName: 400,
+    errors.BadSource: 400,
+    errors.CloudDisabled: 403,
     errors.RequestError: 400,
     errors.TemplateFailed: 400,
 }

@@ -15,8 +15,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, settings: Settings) -> int:
+    from hoshikage.cli.pull import followed, view
+    from hoshikage.models.create import TOLD_BYTES, hashing
+    from hoshikage.models.digests import AT_ONCE_BYTES
     from hoshikage.models.home import registry_of
 
-    registry_of(settings).add(args.path.expanduser().absolute(), args.name)
+    registry, path = registry_of(settings), args.path.expanduser().absolute()
+    if path.is_file() and TOLD_BYTES <= path.stat().st_size <= AT_ONCE_BYTES:
+        with view() as shown:
+            followed(hashing(path, registry), shown)
+    registry.add(path, args.name)
     say(settings.language, "added", name=args.name)
     return 0

@@ -139,7 +139,7 @@ def with_private_engine(args: argparse.Namespace, prompt: str, wanted: object, s
 
     constraint = constraint_of(wanted)
     with private_engine(settings) as (services, wait):
-        services.registry.find(args.name)
+        services.registry.run(args.name)
 
         def reply(messages: list[Message]) -> Iterator[str | Timings]:
             request = ChatRequest(model=args.name, messages=tuple(messages), constraint=constraint)

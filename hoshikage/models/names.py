@@ -4,11 +4,13 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from hoshikage.errors import BadName
+from hoshikage.errors import BadName, BadSource, CloudDisabled
 
 HOST = "registry.ollama.ai"
 NAMESPACE = "library"
 TAG = "latest"
+SOURCES = ("cloud", "local")
+"""What may follow a name to tell where the model runs."""
 
 _GRAMMAR = re.compile(
     r"(?:(?:(?:https?://)?(?P<host>[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349})/)?"
@@ -54,6 +56,20 @@ def parse(text: str) -> Name:
         raise BadName(name=text)
     host, namespace, model, tag = match.group("host", "namespace", "model", "tag")
     return Name(host or HOST, namespace or NAMESPACE, model, tag or TAG)
+
+
+def local(text: str) -> str:
+    """The name without `:local`. Raises CloudDisabled where `:cloud` or a tag that ends in `-cloud` asks for another
+    machine, and BadSource where it asks for both."""
+    rest, sources = text.strip(), set[str]()
+    while (end := rest.rpartition(":")[2].lower()) in SOURCES and ":" in rest:
+        sources.add(end)
+        rest = rest.rpartition(":")[0]
+    if len(sources) > 1:
+        raise BadSource(name=text)
+    if "cloud" in sources or (rest.lower().rpartition(":")[2].endswith("-cloud") and ":" in rest):
+        raise CloudDisabled(what="remote model is unavailable")
+    return rest
 
 
 def hint(text: str) -> str | None:

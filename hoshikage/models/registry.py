@@ -18,7 +18,7 @@ from hoshikage.models.digests import Digests, all_exact, file_digest
 from hoshikage.models.entry import Entry, Stored, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.manifest import Manifest, manifest, place
-from hoshikage.models.names import fold, parse
+from hoshikage.models.names import fold, local, parse
 from hoshikage.models.shards import shards
 from hoshikage.models.tags import cards, tags
 from hoshikage.models.truth import Files, Truth
@@ -61,6 +61,18 @@ class Registry:
             if fold(entry.name) == key:
                 return entry
         raise ModelNotFound(name=name)
+
+    def run(self, name: str) -> Entry:
+        """The model that is to run or to be shown; `:local` may follow its name. Raises as `find` and `local`."""
+        try:
+            return self.find(name)
+        except (ModelNotFound, BadName):
+            if (bare := local(name)) == name.strip():
+                raise
+        try:
+            return self.find(bare)
+        except ModelNotFound as error:
+            raise ModelNotFound(name=name) from error
 
     def add(self, path: Path, name: str, *, stop: tuple[str, ...] = ()) -> Entry:
         """Register a GGUF file where it lies. Raises what `register` raises."""

@@ -139,3 +139,18 @@ def test_a_change_by_hand_reaches_the_projections_by_itself(client: httpx.Client
         pass
     assert hoshikage(home, "remove", "by-hand").returncode == 0
     assert "by-hand:latest" not in names(client)
+
+
+def test_where_a_model_runs_may_be_said_after_its_name(client: httpx.Client) -> None:
+    client.post("/api/pull", json={"model": "starter"})
+    asked = {"model": "starter:local", "prompt": "hi", "stream": False, "options": {"num_predict": 1}}
+    assert client.post("/api/generate", json=asked).json()["model"] == "starter:local"
+    refused = client.post("/api/chat", json={"model": "starter:cloud", "messages": []})
+    assert (refused.status_code, refused.json()["error"]) == (
+        403,
+        "ollama cloud is disabled: remote model is unavailable",
+    )
+    shown = client.post("/api/show", json={"model": "starter:cloud"}).json()
+    assert shown["error"] == "ollama cloud is disabled: remote model details are unavailable"
+    both = client.post("/api/generate", json={"model": "x:cloud:local"})
+    assert (both.status_code, both.json()["error"]) == (400, 'use either :local or :cloud, not both: "x:cloud:local"')

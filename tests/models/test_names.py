@@ -2,8 +2,8 @@
 
 import pytest
 
-from hoshikage.errors import BadName
-from hoshikage.models.names import fold, hint, parse
+from hoshikage.errors import BadName, BadSource, CloudDisabled
+from hoshikage.models.names import fold, hint, local, parse
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,21 @@ def test_case_and_the_default_tag_do_not_count() -> None:
 )
 def test_a_refused_name_is_answered_by_one_that_can_be_used(text: str, better: str | None) -> None:
     assert hint(text) == better
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"), [("x:local", "x"), ("x:8b:LOCAL", "x:8b"), ("x", "x"), ("local", "local"), ("a/b:v1", "a/b:v1")]
+)
+def test_local_may_follow_a_name(text: str, bare: str) -> None:
+    assert local(text) == bare
+
+
+@pytest.mark.parametrize("text", ["x:cloud", "x:8b-Cloud", "x:8b:cloud"])
+def test_a_cloud_model_does_not_run_here(text: str) -> None:
+    with pytest.raises(CloudDisabled):
+        local(text)
+
+
+def test_both_are_too_much() -> None:
+    with pytest.raises(BadSource, match='use either :local or :cloud, not both: "x:local:cloud"'):
+        local("x:local:cloud")

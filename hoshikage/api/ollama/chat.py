@@ -21,7 +21,7 @@ async def chat(request: Request) -> Response:
     if not asked.model.strip():
         raise OllamaFault(400, "model is required")
     backend = services(request).backend
-    entry = backend.registry.find(asked.model)
+    entry = backend.registry.run(asked.model)
     if not asked.messages:
         return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
     turned = to_chat(asked, "local")

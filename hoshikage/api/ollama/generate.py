@@ -21,7 +21,7 @@ async def generate(request: Request) -> Response:
     if not asked.model.strip():
         raise OllamaFault(404, f"model '{asked.model}' not found")
     backend = services(request).backend
-    entry = backend.registry.find(asked.model)
+    entry = backend.registry.run(asked.model)
     refuse_unbuilt(asked, entry.name)
     if not asked.prompt:
         return await until_disconnect(request, load_or_unload(backend, entry, asked, body))

@@ -12,9 +12,9 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import json_reply, services
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.wire import ShowRequest
-from hoshikage.errors import ModelNotFound
+from hoshikage.errors import CloudDisabled, ModelNotFound
 from hoshikage.models.entry import Entry
-from hoshikage.models.names import parse
+from hoshikage.models.names import local, parse
 from hoshikage.models.pool import Loaded
 from hoshikage.models.show import shown
 from hoshikage.models.tags import details, local_time, tags
@@ -72,8 +72,10 @@ async def show(request: Request) -> Response:
         raise OllamaFault(400, "model is required")
     registry = services(request).registry
     try:
-        entry = registry.find(name)
+        entry = registry.run(name)
     except ModelNotFound as error:
-        raise ModelNotFound(name=parse(name).short) from error
+        raise ModelNotFound(name=parse(local(name)).short) from error
+    except CloudDisabled as error:
+        raise CloudDisabled(what="remote model details are unavailable") from error
     reply = await asyncio.to_thread(shown, entry, verbose=asked.verbose, system=asked.system, options=asked.options)
     return json_reply(reply)

@@ -27,7 +27,7 @@ async def completions(request: Request) -> Response:
     body = await request.body()
     ask = to_ask(decode(body), sampling_of(body), "local")
     backend = services(request).backend
-    name = backend.registry.find(ask.chat.model).name
+    name = backend.registry.run(ask.chat.model).name
     deltas = chat(backend, ask.chat)
     started = await until_disconnect(request, anext(deltas))
     headers = warning_headers(ask.warnings, ask.chat.options.get("num_ctx"), started)
