@@ -22,6 +22,7 @@ HoshikageError
 ├── PullError                a model could not be fetched
 │   ├── UnknownSource        no hub takes this name
 │   ├── ManifestMissing      the Ollama registry has no such model
+│   ├── ManifestUnusable     an Ollama manifest, or a digest, makes no model here
 │   ├── PipMissing           the package index needs pip
 │   ├── NotOnHub             the hub has no such model
 │   ├── AccessDenied         the hub wants a token, or its licence accepted
@@ -173,6 +174,10 @@ class ManifestMissing(PullError):
     code = "manifest_missing"
     en = "pull model manifest: file does not exist"
     ja = "レジストリに '{name}' というモデルはありません。名前とタグを確認してください。"
+
+
+class ManifestUnusable(PullError):
+    code = "manifest_unusable"
 
 
 class PipMissing(PullError):

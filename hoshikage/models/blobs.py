@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from hoshikage.errors import PullError
+from hoshikage.errors import ManifestUnusable
 
 FOLDER = "blobs"
 PARTIAL = "-partial"
@@ -12,15 +12,15 @@ _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 
 
 def place(home: Path, digest: str) -> Path:
-    """The path of the blob, named as in Ollama's store. Raises PullError for what is no digest, a path above all."""
+    """The path of the blob, named as in Ollama's store. Raises ManifestUnusable for what is no digest, a path above all."""
     return home / FOLDER / f"sha256-{hexadecimal(digest)}"
 
 
 def hexadecimal(digest: str) -> str:
-    """The 64 digits of `sha256:<64 hex>`, in either of its two spellings. Raises PullError."""
+    """The 64 digits of `sha256:<64 hex>`, in either of its two spellings. Raises ManifestUnusable."""
     if found := _DIGEST.fullmatch(digest):
         return found[1]
-    raise PullError(reason=f"invalid digest format: {digest[:80]!r}")
+    raise ManifestUnusable(reason=f"invalid digest format: {digest[:80]!r}")
 
 
 def partial(blob: Path) -> Path:

@@ -9,11 +9,9 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from hoshikage.models.digests import Digest
 from hoshikage.models.entry import Stored
+from hoshikage.models.media_types import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 from hoshikage.models.names import Name
 
-MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
-LAYER_TYPE = "application/vnd.ollama.image."
 FILE_NAME_MAX = 255  # of every usual file system; a host may have 350 letters
 
 DigestOf = Callable[[Path], Digest]

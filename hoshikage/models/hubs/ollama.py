@@ -11,16 +11,17 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from hoshikage.errors import BadName, DiskFull, PullError
-from hoshikage.models import blobs, names
+from hoshikage.models import blobs, layers, names
 from hoshikage.models.entry import Stored
-from hoshikage.models.hubs import ollama_manifest
 from hoshikage.models.hubs.base import Fetched, Progress, Steps
 from hoshikage.models.hubs.blob_lock import clean, waited
-from hoshikage.models.hubs.ollama_manifest import FILES, Layer, Manifest
 from hoshikage.models.hubs.ollama_registry import PREFIX, Session
 from hoshikage.models.hubs.sinks import Memory, Partial
 from hoshikage.models.hubs.transfer import Wanted, transfer
+from hoshikage.models.layers import FILES, TEXTS, Layer, Manifest
 
 OTHERS = frozenset(["hf.co", "huggingface.co"])
 MANIFEST = Progress(status="pulling manifest")
@@ -64,27 +65,31 @@ class OllamaRegistry:
         yield MANIFEST
         base = address(name.strip(), parsed.host, insecure=self._insecure)
         with closing(Session(base, f"{parsed.namespace}/{parsed.model}", self._stall_seconds)) as session:
-            manifest = ollama_manifest.read(session.manifest(parsed.tag))
+            manifest = layers.read(session.manifest(parsed.tag))
             pull = Pull(session, manifest, folder.parent, self._wait_seconds)
-            config = ollama_manifest.configured(manifest, (yield from pull.config()))
+            config = layers.configured(manifest, (yield from pull.config()))
             pull.check_space(self._free)
             clean(folder.parent / blobs.FOLDER)
             yield from pull.layers()
         yield Progress(status="verifying sha256 digest")
-        model = ollama_manifest.stored(manifest, config, pull.path, pull.texts, parsed.full)
-        return Fetched(name=name.strip(), model=model)
+        model = layers.stored(manifest, config, pull.text, pull.path, parsed.full)
+        return Fetched(name=name.strip(), model=structs.replace(model, fetched=True))
 
 
 class Pull:
-    """The layers of one manifest on their way; `texts` holds the small ones by digest."""
+    """The layers of one manifest on their way."""
 
     def __init__(self, session: Session, manifest: Manifest, home: Path, wait_seconds: float) -> None:
-        self.texts: dict[str, bytes] = {}
+        self._texts: dict[str, bytes] = {}
         self._session, self._manifest, self._home = session, manifest, home
         self._wait_seconds = wait_seconds
 
-    def path(self, digest: str) -> str:
-        return str(blobs.place(self._home, digest).absolute())
+    def path(self, layer: Layer) -> str:
+        return str(blobs.place(self._home, layer.digest).absolute())
+
+    def text(self, layer: Layer) -> bytes:
+        """What has arrived of a small one."""
+        return self._texts[layer.digest]
 
     def config(self) -> Generator[Progress, None, bytes | None]:
         """Fetched first, since it may tell that all else is in vain; its line comes last."""
@@ -92,10 +97,10 @@ class Pull:
             return None
         for _ in self._text(config):
             yield MANIFEST
-        return self.texts[config.digest]
+        return self._texts[config.digest]
 
     def layers(self) -> Iterator[Progress]:
-        for layer in self._manifest.layers:
+        for layer in self._manifest.of(*FILES, *TEXTS):
             yield from self._file(layer) if layer.kind in FILES else self._text(layer)
             yield pulling(layer, layer.size)
         if self._manifest.config:
@@ -103,7 +108,7 @@ class Pull:
 
     def check_space(self, free: Callable[[Path], int]) -> None:
         """There must be room for what is missing. Raises DiskFull."""
-        files = {layer.digest: layer.size for layer in self._manifest.layers if layer.kind in FILES}
+        files = {layer.digest: layer.size for layer in self._manifest.of(*FILES)}
         places = [(blobs.place(self._home, digest), size) for digest, size in files.items()]
         needed = sum(
             max(0, size - blobs.size_of(blobs.partial(blob))) for blob, size in places if not holds(blob, size)
@@ -114,12 +119,12 @@ class Pull:
             raise DiskFull(folder=folder, free=room, needed=needed)
 
     def _text(self, layer: Layer) -> Iterator[Progress]:
-        if layer.digest in self.texts:
+        if layer.digest in self._texts:
             return
         sink = Memory()
         for size in self._transfer(layer, sink):
             yield pulling(layer, size)
-        self.texts[layer.digest] = sink.data
+        self._texts[layer.digest] = sink.data
 
     def _file(self, layer: Layer) -> Iterator[Progress]:
         blob, shown = blobs.place(self._home, layer.digest), 0

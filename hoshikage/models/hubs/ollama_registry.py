@@ -18,14 +18,14 @@ from msgspec import Meta, Struct
 from hoshikage.errors import ManifestMissing, PullError
 from hoshikage.models.hubs.network import reason
 from hoshikage.models.hubs.pump import Broken, Opened
+from hoshikage.models.layers import MANIFEST_BYTES
+from hoshikage.models.media_types import MANIFEST_TYPE
 
 if TYPE_CHECKING:
     import httpx2
 
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 PREFIX = "pull model manifest: "
 DENIED = "unauthorized: access denied"
-MANIFEST_BYTES = 4 << 20
 TOKEN_BYTES = 64 << 10
 EXCERPT_CHARACTERS = 200
 HOPS = 5
@@ -71,7 +71,7 @@ class Session:
         """Raises ManifestMissing and PullError."""
         path = f"/v2/{self._repository}/manifests/{tag}"
         try:
-            with self._get(path, {"Accept": MANIFEST}, across=False) as response:
+            with self._get(path, {"Accept": MANIFEST_TYPE}, across=False) as response:
                 if response.status_code == 404:
                     raise ManifestMissing(name=f"{self._repository}:{tag}")
                 if response.status_code == 401:

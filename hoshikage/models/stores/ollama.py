@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from msgspec import structs
-
-from hoshikage.errors import BadName, PullError
-from hoshikage.models.blobs import hexadecimal
+from hoshikage.errors import BadName, ManifestUnusable
+from hoshikage.models.blobs import FOLDER, hexadecimal
 from hoshikage.models.entry import Stored
-from hoshikage.models.hubs.ollama_manifest import TEXTS, Layer, configured, read, stored
+from hoshikage.models.layers import MANIFEST_BYTES, Layer, configured, read, stored
 from hoshikage.models.names import Name, parse
 from hoshikage.models.stores.base import Found, examined, inside, reason
 
-MANIFEST_BYTES = 4 << 20
 SEPARATORS = "-:"
 """Between `sha256` and the digest in a blob's file name; the colon is that of old versions."""
 
@@ -34,41 +31,41 @@ class Ollama:
         origin = f"{self.name}:{name.full}"
         try:
             model, note = examined(self._stored(path, origin))
-        except (PullError, OSError) as error:
+        except (ManifestUnusable, OSError) as error:
             model, note = Stored(path=str(path), origin=origin), reason(error)
         return Found(name=name.short, model=model, note=note)
 
     def _stored(self, path: Path, origin: str) -> Stored:
-        """The entry that a manifest describes. Raises PullError or OSError."""
+        """The entry that a manifest describes. Raises ManifestUnusable or OSError."""
         manifest = read(self._manifest(path))
-        config = configured(manifest, self._blob(manifest.config).read_bytes() if manifest.config else None)
-        paths = {layer.digest: self._blob(layer) for layer in manifest.layers}
-        if (many := sum(layer.kind == "model" for layer in manifest.layers)) > 1:
-            raise PullError(reason=f"its weights are {many} blobs, whose names do not tell llama.cpp which come next")
-        texts = {layer.digest: paths[layer.digest].read_bytes() for layer in manifest.layers if layer.kind in TEXTS}
-        return structs.replace(
-            stored(manifest, config, lambda digest: str(paths[digest]), texts, origin), fetched=False
-        )
+        config = configured(manifest, self._text(manifest.config) if manifest.config else None)
+        return stored(manifest, config, self._text, self._path, origin)
 
     def _manifest(self, path: Path) -> bytes:
         if not inside(path, self.root / "manifests"):
-            raise PullError(reason="its manifest is a link out of the store")
+            raise ManifestUnusable(reason="its manifest is a link out of the store")
         if not path.is_file() or path.stat().st_size > MANIFEST_BYTES:
-            raise PullError(reason=f"its manifest is no file of at most {MANIFEST_BYTES} bytes")
+            raise ManifestUnusable(reason=f"its manifest is no file of at most {MANIFEST_BYTES} bytes")
         return path.read_bytes()
+
+    def _text(self, layer: Layer) -> bytes:
+        return self._blob(layer).read_bytes()
+
+    def _path(self, layer: Layer) -> str:
+        return str(self._blob(layer))
 
     def _blob(self, layer: Layer) -> Path:
         """The whole file of a layer. The folder of blobs may be a link to another disk, a blob must stay inside it."""
-        folder, sha256 = self.root / "blobs", hexadecimal(layer.digest)
+        folder, sha256 = self.root / FOLDER, hexadecimal(layer.digest)
         short = f"sha256-{sha256[:12]}…"
         for path in (folder / f"sha256{separator}{sha256}" for separator in SEPARATORS):
             if not inside(path, folder):
-                raise PullError(reason=f"the blob {short} is a link out of the store")
+                raise ManifestUnusable(reason=f"the blob {short} is a link out of the store")
             if path.is_file():
                 if (size := path.stat().st_size) != layer.size:
-                    raise PullError(reason=f"the blob {short} has {size} bytes of {layer.size}")
+                    raise ManifestUnusable(reason=f"the blob {short} has {size} bytes of {layer.size}")
                 return path
-        raise PullError(reason=f"the blob {short} is missing")
+        raise ManifestUnusable(reason=f"the blob {short} is missing")
 
 
 def _name(path: Path) -> Name | None:

@@ -11,7 +11,8 @@ import pytest
 from hoshikage.errors import BadName, DiskFull, HashMismatch, PullError
 from hoshikage.models import blobs, names
 from hoshikage.models.hubs.ollama import OllamaRegistry, address
-from hoshikage.models.hubs.ollama_registry import MANIFEST_BYTES, Refused, redirected
+from hoshikage.models.hubs.ollama_registry import Refused, redirected
+from hoshikage.models.layers import MANIFEST_BYTES
 from tests.models.hubs.docker_registry import CONFIG as CONFIG_TYPE
 from tests.models.hubs.docker_registry import KIND, Layers, digest, layer, manifest
 from tests.models.hubs.index import MODEL, left, run
