@@ -11,7 +11,7 @@ from hoshikage.models.show import Shown
 Row = tuple[str, ...]
 SOME_LINES = 2
 ARRAY_COLUMNS = 10
-"""How much of an array is printed, its brackets not counted."""
+"""How much of an array is printed, with its first bracket and commas."""
 
 
 def sections(shown: Shown, *, verbose: bool) -> str:
