@@ -12,7 +12,7 @@ _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 
 
 def place(home: Path, digest: str) -> Path:
-    """The path of the blob, named as in Ollama's store. Raises ManifestUnusable for what is no digest, such as a path."""
+    """The path of the blob, named as in Ollama's store. Raises ManifestUnusable for what is no digest."""
     return home / FOLDER / f"sha256-{hexadecimal(digest)}"
 
 
