@@ -191,8 +191,10 @@ class Registry:
         """Those of entries that came by hand or from version 1.0.0; `add` and `settle` write the others."""
         found = {}
         for entry in self._entries:
+            if entry.stored.exact or entry.missing:
+                continue
             path = place(self.files.home, entry.parsed)
-            if not entry.stored.exact and not entry.missing and not _has_digest(path, entry.digest):
+            if not _has_digest(path, entry.digest):
                 found[path] = manifest(entry.stored, mapfile.sampled).data
         return found
 
