@@ -4,17 +4,19 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hoshikage.cli.asking import asked_lines
+from hoshikage.cli.pull import followed, steps, view
 from hoshikage.cli.running import find_server
 from hoshikage.cli.text import say, warn
 from hoshikage.cli.timings import Timings, summary
 from hoshikage.conversation import ChatRequest, Message
 from hoshikage.durations import keep_alive_seconds
-from hoshikage.errors import RequestError
+from hoshikage.errors import ModelNotFound, RequestError
 from hoshikage.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 HELP = "chat with a model"
 ENDINGS = {"/bye", "/exit"}
-IGNORED = ("insecure", "nowordwrap", "think", "hidethinking", "truncate", "dimensions")
+IGNORED = ("nowordwrap", "think", "hidethinking", "truncate", "dimensions")
 """Flags of Ollama's `run` for what is not there."""
 
 Reply = Callable[[list[Message]], Iterator[str | Timings]]
@@ -42,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="print how long the answer took")
     parser.add_argument("--keepalive", metavar="DURATION", help="how long the server keeps the model loaded, e.g. 5m")
     parser.add_argument("--format", default="", help="json, or a JSON schema, for the answer")
+    parser.add_argument("--insecure", action="store_true", help="let a registry speak plain HTTP")
     for flag in IGNORED:
         if flag in {"think", "dimensions"}:
             parser.add_argument(f"--{flag}", help=argparse.SUPPRESS)
@@ -56,6 +59,8 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     wanted, keep_alive = format_of(args.format), seconds_of(args.keepalive)
     server = find_server(os.environ)
     prompt = " ".join(args.prompt) or ("" if sys.stdin.isatty() else sys.stdin.read())
+    if server is None or server.home == str(settings.home):
+        args.name = present(args, settings)
     if server is None:
         warn(settings.language, "private")
         return with_private_engine(args, prompt, wanted, settings)
@@ -65,6 +70,19 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     address = server.addresses[0]
     talk(prompt, lambda messages: from_server(address, asked, messages), settings.language, verbose=args.verbose)
     return 0
+
+
+def present(args: argparse.Namespace, settings: Settings) -> str:
+    """The name of the model, which is pulled if it is not registered. Raises PullError or ModelError."""
+    from hoshikage.models.home import registry_of
+
+    try:
+        registry_of(settings).run(args.name)
+    except ModelNotFound as error:
+        warn(settings.language, "run_pulls", message=error.text(settings.language))
+        with view() as shown, closing(steps(args, settings)) as under_way:
+            return followed(under_way, shown).name
+    return str(args.name)
 
 
 def format_of(text: str) -> object:

@@ -29,6 +29,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⚠️ There is a GPU ({gpu}), but this llama.cpp was built without it. Rebuild: `BACKEND=cuda make engine`.",
     ),
     "stopped": ("星影を停止しました。", "hoshikage has stopped."),
+    "run_pulls": ("{message} 取得します。", "{message}; it is pulled"),
     "private": (
         "（サーバーが動いていないため、この間だけ起動します）",
         "(no server is running: one is started for this session)",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,3 +199,12 @@ def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path, starter: Path
     (tmp_path / "file").write_text("")
     done = hoshikage(tmp_path / "file", "add", str(starter), "x")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
+def test_run_pulls_what_is_not_there(tmp_path: Path, starter: Path) -> None:
+    home = tmp_path / "home"
+    (home / "models").mkdir(parents=True)
+    shutil.copy(starter, home / "models")  # so that the pull finds the file there
+    done = hoshikage(home, "run", "starter", "Say hi.", N_CTX="64")
+    assert (done.returncode, "登録されていません" in done.stderr, bool(done.stdout.strip())) == (0, True, True)
+    assert "starter" in hoshikage(home, "list").stdout
