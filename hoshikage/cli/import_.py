@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from hoshikage.cli.human import size, table
 from hoshikage.cli.text import say, text, warn
-from hoshikage.errors import BadName, HoshikageError, ModelNotFound
+from hoshikage.errors import BadName, HoshikageError
 from hoshikage.settings import Settings
 
 if TYPE_CHECKING:
-    from hoshikage.models.entry import Entry
     from hoshikage.models.registry import Registry
     from hoshikage.models.stores.base import Found, Store
 
@@ -102,8 +101,10 @@ def outcome(found: "Found", registry: "Registry", language: str) -> str:
     """Register a model, or say why not; a name is taken over only from the same store's file that is gone."""
     if found.note:
         return "failed"
+    from hoshikage.models.pull import existing
+
     try:
-        taken = taken_by(found.name, registry)
+        taken = existing(found.name, registry)
         if taken and same_file(taken.file, Path(found.model.path)):
             say(language, "import_already", name=found.name)
             return "already"
@@ -115,13 +116,6 @@ def outcome(found: "Found", registry: "Registry", language: str) -> str:
         return "failed"
     say(language, "import_again" if again else "added", name=found.name)
     return "added"
-
-
-def taken_by(name: str, registry: "Registry") -> "Entry | None":
-    try:
-        return registry.find(name)
-    except ModelNotFound:
-        return None
 
 
 def same_file(one: Path, other: Path) -> bool:

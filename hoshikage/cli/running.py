@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from hoshikage.models import atomic
+
 CONNECT_SECONDS = 1.0
 
 
@@ -36,9 +38,7 @@ def announced(server: Server, environ: Mapping[str, str]) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(msgspec.json.encode(server))
-    partial.replace(path)
+    atomic.write(path, msgspec.json.encode(server))
     try:
         yield
     finally:

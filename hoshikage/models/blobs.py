@@ -28,6 +28,11 @@ def partial(blob: Path) -> Path:
     return blob.with_name(f"{blob.name}{PARTIAL}")
 
 
+def holds(path: Path, size: int) -> bool:
+    """Whether a file of this size is there: a blob got its name when its sha256 was right."""
+    return path.is_file() and path.stat().st_size == size
+
+
 def size_of(path: Path) -> int:
     """Bytes of a file that may not be there, or go."""
     with suppress(FileNotFoundError):

@@ -7,8 +7,8 @@ from typing import Annotated
 from msgspec import Meta, Struct, field, structs
 
 from hoshikage.conversation import Message
-from hoshikage.models.capabilities import capabilities
-from hoshikage.models.gguf import Header, human_count
+from hoshikage.models.capabilities import capabilities, check_model, check_part
+from hoshikage.models.gguf import Header, human_count, read_header
 from hoshikage.models.names import NAMESPACE, Name, parse
 from hoshikage.models.shards import named, whole
 
@@ -147,6 +147,20 @@ class Entry(Struct, frozen=True, kw_only=True):
     def capabilities(self) -> tuple[str, ...]:
         """What can be asked of it here; what its template could do beyond that is not offered yet."""
         return tuple(each for each in self.stored.facts.capabilities if each in SERVED)
+
+
+def checked(model: Stored) -> Facts:
+    """What the header says of a model, once all its files are found to be what they must be.
+
+    Raises FileMissing, NotGguf or OSError.
+    """
+    path = Path(model.path)
+    header = read_header(path)
+    facts = facts_of(path, header)  # first, since only part 1 of a model says what it is
+    check_model(header, path)
+    for kind, part in model.parts:
+        check_part(read_header(Path(part)), part, kind)
+    return facts
 
 
 def facts_of(file: Path, header: Header) -> Facts:

@@ -1,6 +1,5 @@
 """resolve -> fetch -> register, as progress. Knows hubs and the registry, no HTTP."""
 
-from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -8,15 +7,11 @@ from hoshikage.errors import ModelNotFound, NameTaken, NotOnHub, UnknownSource
 from hoshikage.models import mapfile
 from hoshikage.models.disposal import sweep
 from hoshikage.models.entry import Entry
-from hoshikage.models.hubs.base import Fetched, Hub, Progress
+from hoshikage.models.hubs.base import STARTED, Fetched, Hub, Progress, Steps
 from hoshikage.models.hubs.huggingface import HuggingFace
 from hoshikage.models.hubs.ollama import OllamaRegistry
 from hoshikage.models.hubs.package_index import PackageIndex
 from hoshikage.models.registry import Registry
-
-STARTED = Progress(status="pulling manifest")
-
-Steps = Generator[Progress, None, Fetched]
 
 
 def hubs(*, insecure: bool = False) -> tuple[Hub, ...]:

@@ -13,13 +13,11 @@ import msgspec
 
 from hoshikage.errors import BadName, FileMissing, ModelNotFound, NameTaken, NotGguf
 from hoshikage.models import atomic, mapfile
-from hoshikage.models.capabilities import check_model, check_part
 from hoshikage.models.digests import Digests, all_exact, file_digest
-from hoshikage.models.entry import Entry, Stored, facts_of
+from hoshikage.models.entry import Entry, Stored, checked, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.manifest import Manifest, manifest, place
 from hoshikage.models.names import fold, local, parse
-from hoshikage.models.shards import shards
 from hoshikage.models.tags import cards, tags
 from hoshikage.models.truth import Files, Truth
 
@@ -138,13 +136,9 @@ class Registry:
 
     def _checked(self, model: Stored) -> tuple[Stored, Manifest]:
         """The entry and its manifest, once all its files are found to be what they must be."""
-        file = _printable(Path(model.path))
-        header = read_header(file)
-        shards(file, header)  # first, since a further shard does not look like a model
-        check_model(header, file)
-        for kind, path in model.parts:
-            check_part(read_header(_printable(Path(path))), path, kind)
-        stored = msgspec.structs.replace(model, facts=facts_of(file, header), created=time.time())
+        for path in model.paths:
+            _check_printable(path)
+        stored = msgspec.structs.replace(model, facts=checked(model), created=time.time())
         digests = {path: self.digests.of(Path(path)) for path in stored.paths}
         made = manifest(stored, lambda path: digests[str(path)])
         exact = all_exact(digests.values())
@@ -219,14 +213,13 @@ def _has_digest(path: Path, digest: str) -> bool:
     return path.is_file() and file_digest(path) == digest
 
 
-def _printable(file: Path) -> Path:
-    """The map is JSON, which holds no bytes that are not UTF-8."""
+def _check_printable(path: str) -> None:
+    """The map is JSON, which holds no bytes that are not UTF-8. Raises NotGguf."""
     try:
-        str(file).encode()
+        path.encode()
     except UnicodeEncodeError:
-        shown = str(file).encode("utf-8", "replace").decode()
+        shown = path.encode("utf-8", "replace").decode()
         raise NotGguf(path=shown, reason="its path is not UTF-8; rename it") from None
-    return file
 
 
 def _spelling(raw: mapfile.Raw, name: str) -> str:

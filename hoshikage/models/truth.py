@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from hoshikage.errors import RegistryCorrupt
 from hoshikage.models import atomic, mapfile
+from hoshikage.models.blobs import FOLDER
 
 log = logging.getLogger("hoshikage.models")
 
@@ -41,7 +42,7 @@ class Files:
     @property
     def blobs(self) -> Path:
         """Where uploads and the layers of registries are put, named by their digests."""
-        return self.home / "blobs"
+        return self.home / FOLDER
 
     @property
     def models(self) -> Path:

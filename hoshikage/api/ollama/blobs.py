@@ -1,10 +1,8 @@
 """HEAD and POST /api/blobs/:digest: files that are uploaded for a new model, hashed while they arrive."""
 
 import asyncio
-import errno
 import hashlib
 import os
-import shutil
 import uuid
 from pathlib import Path
 from typing import BinaryIO
@@ -14,13 +12,13 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import ClientLeft, services
-from hoshikage.errors import DiskFull, PullError
+from hoshikage.errors import ManifestUnusable
 from hoshikage.models import atomic
 from hoshikage.models.blobs import hexadecimal, place
 from hoshikage.models.disposal import UPLOAD
+from hoshikage.models.space import filling
 
 GATHERED_BYTES = 1 << 20
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 async def blob(request: Request) -> Response:
@@ -39,7 +37,7 @@ async def blob(request: Request) -> Response:
 def place_of(request: Request) -> Path:
     try:
         return place(services(request).registry.files.home, str(request.path_params["digest"]).lower())
-    except PullError as error:
+    except ManifestUnusable as error:
         raise OllamaFault(400, "invalid digest format") from error
 
 
@@ -48,19 +46,15 @@ async def received(request: Request, path: Path) -> None:
     await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     partial = path.with_name(f"{UPLOAD}{uuid.uuid4().hex}")
     try:
-        with partial.open("wb", buffering=0) as file:
-            actual = await written(request, file)
-            await asyncio.to_thread(os.fsync, file.fileno())
-        if actual != hexadecimal(str(request.path_params["digest"]).lower()):
-            want = request.path_params["digest"]
-            raise OllamaFault(400, f'digest mismatch, expected "{want}", got "sha256:{actual}"')
-        await asyncio.to_thread(partial.replace, path)
-        await asyncio.to_thread(atomic.sync_folder, path.parent)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        free = shutil.disk_usage(path.parent).free
-        raise DiskFull(folder=path.parent, free=free, needed=request.headers.get("content-length", "?")) from error
+        with filling(path.parent, lambda: request.headers.get("content-length", "?")):
+            with partial.open("wb", buffering=0) as file:
+                actual = await written(request, file)
+                await asyncio.to_thread(os.fsync, file.fileno())
+            if actual != hexadecimal(str(request.path_params["digest"]).lower()):
+                want = request.path_params["digest"]
+                raise OllamaFault(400, f'digest mismatch, expected "{want}", got "sha256:{actual}"')
+            await asyncio.to_thread(partial.replace, path)
+            await asyncio.to_thread(atomic.sync_folder, path.parent)
     finally:
         partial.unlink(missing_ok=True)
 

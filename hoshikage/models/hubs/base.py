@@ -26,6 +26,8 @@ class Fetched(Struct, frozen=True, kw_only=True):
 
 
 Steps = Generator[Progress, None, Fetched]
+STARTED = Progress(status="pulling manifest")
+"""The first step of any pull."""
 
 
 class Hub(Protocol):

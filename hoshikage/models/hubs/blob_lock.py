@@ -15,7 +15,7 @@ WAIT_SECONDS = 0.2
 def waited(blob: Path) -> Generator[int, None, AbstractContextManager[None]]:
     """The lock, once no other pull holds it; meanwhile the bytes that the other has."""
     path = lock_of(blob)
-    while not (lock := taken(path)):
+    while not (lock := workplace.taken(path)):
         yield blobs.size_of(blobs.partial(blob))
         time.sleep(WAIT_SECONDS)
     return held(lock, path)
@@ -25,22 +25,13 @@ def clean(folder: Path) -> None:
     """Remove what nobody has continued for workplace.KEEP_SECONDS, as far as nobody is at it."""
     for left in folder.glob(f"*{blobs.PARTIAL}"):
         path = lock_of(left.with_name(left.name.removesuffix(blobs.PARTIAL)))
-        if time.time() - left.stat().st_mtime > workplace.KEEP_SECONDS and (lock := taken(path)):
+        if time.time() - left.stat().st_mtime > workplace.KEEP_SECONDS and (lock := workplace.taken(path)):
             with held(lock, path):
                 left.unlink(missing_ok=True)
 
 
 def lock_of(blob: Path) -> Path:
     return blob.with_name(f"{blob.name}.lock")
-
-
-def taken(path: Path) -> IO[str] | None:
-    """The lock; None while another holds it, or has just removed it."""
-    lock = path.open("a")
-    if workplace.locked(lock, path):
-        return lock
-    lock.close()
-    return None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from msgspec import Struct
 
 from hoshikage.errors import HashMismatch, HubFailed
+from hoshikage.models import blobs
 from hoshikage.models.hubs.hf_choice import File
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Blob(Struct, frozen=True, kw_only=True):
     def whole(self) -> bool:
         """Whether it is there; its name is its digest, so its size tells."""
         places = (self.path, self.pointer)  # where the disk knows no links, it has moved to the second
-        return any(place.is_file() and place.stat().st_size == self.file.size for place in places)
+        return any(blobs.holds(place, self.file.size) for place in places)
 
     @property
     def arrived(self) -> int:

@@ -3,8 +3,6 @@
 The environment is huggingface_hub's: HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE, proxies.
 """
 
-import errno
-import shutil
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, wait
@@ -21,6 +19,7 @@ from hoshikage.models.hubs.hf_choice import Choice, File, choose
 from hoshikage.models.hubs.hf_names import Source
 from hoshikage.models.hubs.hf_repository import Repository, asked, cached, translated
 from hoshikage.models.hubs.hf_transfer import SPAN_BYTES, Blob, State, bring
+from hoshikage.models.space import filling, free_bytes
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -29,7 +28,6 @@ THREAD = "transfer"
 TELL_SECONDS = 0.1
 STOP_SECONDS = 2.0
 """How long a stopped transfer may take to let go of its file; one that hangs while it connects is left behind."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -43,11 +41,6 @@ class Wanted(Struct, frozen=True, kw_only=True):
     def files(self) -> tuple[File, ...]:
         projector = self.choice.projector
         return (*self.choice.files, *([projector] if projector else []))
-
-
-def free_bytes(folder: Path) -> int:
-    """Of the disk that the folder is on, or will be."""
-    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 
 class HuggingFace:
@@ -170,13 +163,8 @@ class HuggingFace:
 
     def _finish(self, blob: Blob, done: Future[None]) -> None:
         """Raise what the transfer ended with."""
-        try:
+        with filling(self._folder(), lambda: blob.file.size - blob.arrived, self._free):
             done.result()
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            needed = blob.file.size - blob.arrived
-            raise DiskFull(folder=self._folder(), free=self._free(self._folder()), needed=needed) from error
 
     def _headers(self) -> dict[str, str]:
         from huggingface_hub.utils import build_hf_headers

@@ -3,10 +3,8 @@
 Nothing is written down about how far it has come: the parts' own digests tell, so no crash can make it wrong.
 """
 
-import errno
 import hashlib
 import os
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,13 +15,13 @@ from typing import IO, Self
 
 from msgspec import Struct
 
-from hoshikage.errors import DiskFull, HashMismatch, PullError
+from hoshikage.errors import HashMismatch, PullError
+from hoshikage.models.space import filling
 
 CHUNK_BYTES = 1 << 20
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
 """A bit of an archive entry's flags."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -66,12 +64,8 @@ class Joined:
     def append(self, packed: IO[bytes], part: Part) -> None:
         """Raises HashMismatch or DiskFull, and is then as before."""
         try:
-            actual = self._take(self._written(chunks(packed, part.size)), part)
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            free = shutil.disk_usage(self._path.parent).free
-            raise DiskFull(folder=self._path.parent, free=free, needed=part.size) from error
+            with filling(self._path.parent, lambda: part.size):
+                actual = self._take(self._written(chunks(packed, part.size)), part)
         finally:
             self._file.truncate(self.size)
         if actual != part.sha256:

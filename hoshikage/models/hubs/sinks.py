@@ -1,20 +1,17 @@
 """Where the bytes of a download go: into a file that a later pull continues, or into memory. Hashed as they come."""
 
-import errno
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
-from hoshikage.errors import DiskFull
 from hoshikage.models import atomic
+from hoshikage.models.space import filling
 
 CHUNK_BYTES = 1 << 20
 TELL_SECONDS = 0.06
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Sink(Protocol):
@@ -80,17 +77,12 @@ class Partial:
     def write(self, data: bytes) -> None:
         """Raises DiskFull, and then holds what was written before."""
         rest = memoryview(data)
-        try:
+        with filling(self._path.parent, lambda: len(rest)):
             while rest:
                 count = self._file.write(rest)
                 self._digest.update(rest[:count])
                 self.size += count
                 rest = rest[count:]
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            free = shutil.disk_usage(self._path.parent).free
-            raise DiskFull(folder=self._path.parent, free=free, needed=len(rest)) from error
 
     def clear(self) -> None:
         self._file.truncate(0)

@@ -29,10 +29,16 @@ def take(work: Path) -> IO[str] | None:
     """The lock of the folder, which is made if need be; None while another holds it. Closing it gives it up."""
     with suppress(FileNotFoundError):  # removed by its last owner between two of these lines
         work.mkdir(parents=True, exist_ok=True)
-        lock = (work / LOCK).open("a")
-        if locked(lock, work / LOCK):
-            return lock
-        lock.close()
+        return taken(work / LOCK)
+    return None
+
+
+def taken(path: Path) -> IO[str] | None:
+    """The lock; None while another holds it, or has just removed it."""
+    lock = path.open("a")
+    if locked(lock, path):
+        return lock
+    lock.close()
     return None
 
 

@@ -10,9 +10,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from hoshikage.errors import FileMissing, HoshikageError
-from hoshikage.models.capabilities import check_model, check_part
-from hoshikage.models.entry import Stored, facts_of
-from hoshikage.models.gguf import read_header
+from hoshikage.models.entry import Stored, checked
 from hoshikage.models.names import fold
 
 PART_LETTERS = 80
@@ -44,14 +42,8 @@ class Store(Protocol):
 
 def examined(model: Stored) -> tuple[Stored, str]:
     """The entry with what its header says and the bytes of all its files, and why it cannot be used."""
-    path = Path(model.path)
     try:
-        header = read_header(path)
-        facts = facts_of(path, header)  # first, since only part 1 of a model says what it is
-        check_model(header, path)
-        for kind, part in model.parts:
-            check_part(read_header(Path(part)), part, kind)
-        known = structs.replace(model, facts=facts)
+        known = structs.replace(model, facts=checked(model))
         return structs.replace(known, size=sum(Path(each).stat().st_size for each in known.paths)), ""
     except (HoshikageError, OSError) as error:
         return model, reason(error)

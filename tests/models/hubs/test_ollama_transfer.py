@@ -15,7 +15,7 @@ import pytest
 
 from hoshikage.errors import HashMismatch, PullError
 from hoshikage.models import blobs
-from hoshikage.models.hubs import blob_lock
+from hoshikage.models.hubs import blob_lock, workplace
 from hoshikage.models.hubs.base import Fetched
 from hoshikage.models.hubs.ollama import OllamaRegistry
 from tests.models.hubs.docker_registry import CONFIG as CONFIG_TYPE
@@ -145,7 +145,7 @@ def test_a_file_that_nobody_continued_for_a_week_makes_room(tmp_path: Path) -> N
     for path, age in ((old, 8), (young, 6), (busy, 8)):
         path.write_bytes(b"GGUF")
         os.utime(path, times=(time.time() - age * 24 * 3600,) * 2)
-    lock = blob_lock.taken(folder / f"sha256-{'2' * 64}.lock")
+    lock = workplace.taken(folder / f"sha256-{'2' * 64}.lock")
     assert lock
     with lock, hosted(registry(MODEL, lambda peer: peer.send_range(MODEL))) as host:
         pull(host, tmp_path)
@@ -255,7 +255,7 @@ def test_what_is_told_never_shrinks_though_the_pull_that_was_watched_lost_bytes(
     path = unfinished(tmp_path)
     path.parent.mkdir(parents=True)
     path.write_bytes(MODEL[:PART])
-    lock = blob_lock.taken(blob_lock.lock_of(blobs.place(tmp_path, digest(MODEL))))
+    lock = workplace.taken(blob_lock.lock_of(blobs.place(tmp_path, digest(MODEL))))
     assert lock
     with hosted(registry(MODEL, lambda peer: peer.send_range(MODEL, most=len(MODEL) // 3))) as host:
         steps = OllamaRegistry(insecure=True, wait_seconds=0.01).fetch(f"{host.host}/{NAME}", tmp_path / "models")
