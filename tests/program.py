@@ -76,6 +76,13 @@ def serve(home: Path, model: Path | None = None, **more: str) -> Iterator[Progra
             process.wait(STOP_SECONDS)
 
 
+def peak_bytes() -> int:
+    """The most memory this process has had. Not getrusage's, which begins with what the parent had."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
 def first_url(lines: Iterator[str]) -> str:
     for line in lines:
         if found := URL.search(line):

@@ -63,16 +63,17 @@ def test_progress_is_told_to_the_last_byte(tmp_path: Path) -> None:
 
 
 SETTLE = """
-import resource, sys
+import sys
 from pathlib import Path
 from hoshikage.models.registry import Registry
 from hoshikage.models.truth import Files
+from tests.program import peak_bytes
 home = Path(sys.argv[1])
 registry = Registry(Files(home / "m.json", home / "c.json", home / "t.json", home))
 entry = registry.add(home / "large.gguf", "large")
 before = registry.inexact()
 registry.settle(entry)
-print(len(before), len(registry.inexact()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(len(before), len(registry.inexact()), peak_bytes())
 """
 
 

@@ -5,7 +5,6 @@ The hub is named by HF_ENDPOINT, the cache by HF_HOME, as for a user.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 from hoshikage.errors import PullError
 from hoshikage.models.hubs.huggingface import HuggingFace
 from tests.models.hubs.hub_app import Hub
+from tests.program import peak_bytes
 
 
 def main(name: str) -> int:
@@ -24,8 +24,7 @@ def main(name: str) -> int:
         while True:
             print(msgspec.json.encode(next(steps)).decode(), flush=True)  # noqa: T201
     except StopIteration as stop:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"path": stop.value.model.path, "peak": peak}), flush=True)  # noqa: T201
+        print(json.dumps({"path": stop.value.model.path, "peak": peak_bytes()}), flush=True)  # noqa: T201
         return 0
     except PullError as error:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201

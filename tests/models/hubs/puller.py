@@ -1,20 +1,18 @@
 """Pulls from a registry and prints each step, then its peak memory in bytes, as JSON lines. A program for tests."""
 
-import re
 import sys
 from pathlib import Path
 
 import msgspec
 
 from hoshikage.models.hubs.ollama import OllamaRegistry
+from tests.program import peak_bytes
 
 
 def main() -> None:
     for progress in OllamaRegistry(insecure=True).fetch(sys.argv[1], Path(sys.argv[2])):
         say(progress)
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    say({"peak": int(found[1]) * 1024})
+    say({"peak": peak_bytes()})
 
 
 def say(line: object) -> None:
