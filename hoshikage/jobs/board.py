@@ -1,13 +1,16 @@
-"""The gateway's side of jobs: one process a job, however many clients follow it, ended when the last one leaves."""
+"""The gateway's side of jobs: one process a job, however many clients follow it, ended when the last one leaves.
+
+AT_ONCE of them work, WAITING more wait for their turn in the order in which they came, and what comes then is refused.
+"""
 
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Callable, Hashable
 
 import msgspec
 
-from hoshikage.errors import BadName, HoshikageError, PullError
+from hoshikage.errors import BadName, HoshikageError, Overloaded, PullError
 from hoshikage.jobs.wire import CreateJob, Job, Line, Order, PullJob, error_of, order
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.names import fold
@@ -18,6 +21,10 @@ log = logging.getLogger("hoshikage.jobs")
 COMMAND = (sys.executable, "-m", "hoshikage.jobs.child")
 LINE_BYTES = 1 << 20
 END_SECONDS = 10.0
+AT_ONCE = 8
+WAITING = 64
+GARBAGE = (OSError, ValueError, TypeError, LookupError, msgspec.MsgspecError)
+"""What a child that is not ours any more, or a line over LINE_BYTES, makes the reader raise."""
 Steps = dict[tuple[str, str | None], Progress]
 """The latest step of each status and digest, in the order of the first ones."""
 
@@ -32,30 +39,39 @@ class Follower:
 
 
 class Running:
-    """A job at work."""
+    """A job at work, or waiting for one of the `places`."""
 
-    def __init__(self, given: Order) -> None:
+    def __init__(self, given: Order, places: asyncio.Semaphore) -> None:
         self.followers: set[Follower] = set()
         self.error: HoshikageError | None = None
         self.ended = False
         self._steps: Steps = {}
-        self._task = asyncio.create_task(self._work(given))
+        self._stopped = False
+        self._task = asyncio.create_task(self._work(given, places))
 
     def join(self) -> Follower:
         follower = Follower(self._steps)
         self.followers.add(follower)
         return follower
 
-    async def stop(self) -> None:
-        """End the process, and wait for it."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+    def when_ended(self, then: "Callable[[Running], None]") -> None:
+        self._task.add_done_callback(lambda _task: then(self))
 
-    async def _work(self, given: Order) -> None:
+    async def stop(self) -> None:
+        """End the process, and wait for it. A second call, or one that is cancelled, does not disturb the first."""
+        if not self._stopped:
+            self._stopped = True
+            self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _work(self, given: Order, places: asyncio.Semaphore) -> None:
         try:
-            self.error = await self._read(given)
-        except OSError as error:
-            self.error = PullError(reason=f"no process for it: {error}")
+            if places.locked():
+                self._take(Progress(status="waiting for others to end"))
+            async with places:
+                self.error = await self._read(given)
+        except GARBAGE as error:
+            self.error = PullError(reason=f"its process failed: {error}")
         finally:
             self.ended = True
             self._wake()
@@ -99,13 +115,18 @@ class Board:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._running: dict[Hashable, Running] = {}
+        self._unfinished: set[Running] = set()
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def follow(self, job: Job) -> AsyncGenerator[Progress, None]:
-        """The job's steps from its start; leaving ends it, if nobody else follows. Raises what the job raises."""
+        """The job's steps from its start; leaving ends it, if nobody else follows. Raises what the job raises.
+
+        Raises Overloaded for a job that is one too many.
+        """
         key = key_of(job)
         running = self._running.get(key)
         if running is None or running.ended:
-            running = self._running[key] = Running(order(self._files, job))
+            running = self._running[key] = self._started(job)
         follower = running.join()
         try:
             while not (running.ended and not follower.pending):
@@ -119,8 +140,16 @@ class Board:
             await self._leave(key, running, follower)
 
     async def close(self) -> None:
-        """End all jobs."""
-        await asyncio.gather(*(each.stop() for each in self._running.values()))
+        """End all jobs, those too that nobody follows any more."""
+        await asyncio.gather(*(each.stop() for each in tuple(self._unfinished)))
+
+    def _started(self, job: Job) -> Running:
+        if len(self._unfinished) >= AT_ONCE + WAITING:
+            raise Overloaded()
+        running = Running(order(self._files, job), self._places)
+        self._unfinished.add(running)
+        running.when_ended(self._unfinished.discard)
+        return running
 
     async def _leave(self, key: Hashable, running: Running, follower: Follower) -> None:
         running.followers.discard(follower)
@@ -150,8 +179,19 @@ async def ended(child: asyncio.subprocess.Process) -> None:
     """Its input ends, which ends it; killed if it takes too long."""
     if child.stdin:
         child.stdin.close()
+    end = asyncio.ensure_future(emptied(child))
     try:
-        await asyncio.wait_for(asyncio.shield(child.wait()), END_SECONDS)
+        await asyncio.wait_for(asyncio.shield(end), END_SECONDS)
     except TimeoutError:
-        child.kill()
-        await child.wait()
+        pass
+    finally:
+        if not end.done():  # too late, or in a hurry
+            child.kill()
+        await end
+
+
+async def emptied(child: asyncio.subprocess.Process) -> None:
+    """Its end. Until 3.12 asyncio does not tell it before the last of the output is read."""
+    while child.stdout and await child.stdout.read(LINE_BYTES):
+        pass
+    await child.wait()
