@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Hashable
 
 import msgspec
 
-from hoshikage.errors import BadName, HoshikageError, Overloaded, PullError
-from hoshikage.jobs.wire import CreateJob, Job, Line, Order, PullJob, error_of, order
+from hoshikage.errors import BadName, CreateRefused, HoshikageError, Overloaded, PullError
+from hoshikage.jobs.wire import CreateJob, Job, Line, PullJob, error_of, order
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.names import fold
 from hoshikage.models.truth import Files
@@ -21,6 +21,8 @@ log = logging.getLogger("hoshikage.jobs")
 COMMAND = (sys.executable, "-m", "hoshikage.jobs.child")
 LINE_BYTES = 1 << 20
 END_SECONDS = 10.0
+ORDER_BYTES_MAX = 16 << 20
+"""What is larger would be read by every command with the rest of model_map.json, ever after."""
 AT_ONCE = 8
 WAITING = 64
 GARBAGE = (OSError, ValueError, TypeError, LookupError, msgspec.MsgspecError)
@@ -41,7 +43,7 @@ class Follower:
 class Running:
     """A job at work, or waiting for one of the `places`."""
 
-    def __init__(self, given: Order, places: asyncio.Semaphore) -> None:
+    def __init__(self, given: bytes, places: asyncio.Semaphore) -> None:
         self.followers: set[Follower] = set()
         self.error: HoshikageError | None = None
         self.ended = False
@@ -64,7 +66,7 @@ class Running:
             self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def _work(self, given: Order, places: asyncio.Semaphore) -> None:
+    async def _work(self, given: bytes, places: asyncio.Semaphore) -> None:
         try:
             if places.locked():
                 self._take(Progress(status="waiting for others to end"))
@@ -76,14 +78,14 @@ class Running:
             self.ended = True
             self._wake()
 
-    async def _read(self, given: Order) -> HoshikageError | None:
+    async def _read(self, given: bytes) -> HoshikageError | None:
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(*COMMAND, stdin=pipe, stdout=pipe, limit=LINE_BYTES)
         assert child.stdin is not None  # noqa: S101
         assert child.stdout is not None  # noqa: S101
         error, last = None, ""
         try:
-            child.stdin.write(msgspec.json.encode(given) + b"\n")
+            child.stdin.write(given + b"\n")
             async for data in child.stdout:
                 line = msgspec.json.decode(data, type=Line)
                 if line.step is None:
@@ -121,7 +123,7 @@ class Board:
     async def follow(self, job: Job) -> AsyncGenerator[Progress, None]:
         """The job's steps from its start; leaving ends it, if nobody else follows. Raises what the job raises.
 
-        Raises Overloaded for a job that is one too many.
+        Raises Overloaded for a job that is one too many, CreateRefused for one that is too large.
         """
         key = key_of(job)
         running = self._running.get(key)
@@ -146,7 +148,10 @@ class Board:
     def _started(self, job: Job) -> Running:
         if len(self._unfinished) >= AT_ONCE + WAITING:
             raise Overloaded()
-        running = Running(order(self._files, job), self._places)
+        given = msgspec.json.encode(order(self._files, job))
+        if len(given) > ORDER_BYTES_MAX:
+            raise CreateRefused(reason=f"texts and messages are larger than {ORDER_BYTES_MAX} bytes together")
+        running = Running(given, self._places)
         self._unfinished.add(running)
         running.when_ended(self._unfinished.discard)
         return running

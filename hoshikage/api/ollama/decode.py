@@ -140,8 +140,16 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
     return value
 
 
+def is_number(value: object) -> bool:
+    """Whether a float64 can hold it, as Go's decoder wants."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _fits(value: Any, wanted: Type) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = is_number(value)
     match wanted:
         case StrType():
             return isinstance(value, str)

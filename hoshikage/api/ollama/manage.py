@@ -18,6 +18,7 @@ from hoshikage.models import disposal
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.names import parse
 from hoshikage.models.pull import takers
+from hoshikage.services import unload_unregistered
 
 Steps = AsyncGenerator[Progress, None]
 
@@ -87,7 +88,9 @@ async def delete(request: Request) -> Response:
     if not name.strip():
         raise OllamaFault(400, "model is required")
     check(name, f'name "{name}" is invalid')
-    await asyncio.to_thread(disposal.delete, services(request).registry, name.removesuffix(":local"))
+    found = services(request)
+    await asyncio.to_thread(disposal.delete, found.registry, name.removesuffix(":local"))
+    await unload_unregistered(found.registry, found.pool)
     return Response()
 
 
