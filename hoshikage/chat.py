@@ -1,6 +1,7 @@
 """The use case of a chat: find the model, render its template, generate. Knows no dialect and no HTTP."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from hoshikage.conversation import ChatRequest, Delta
 from hoshikage.generation import Backend, Prompt, check_generates, generate
@@ -16,4 +17,5 @@ def chat(backend: Backend, request: ChatRequest) -> AsyncGenerator[Delta, None]:
     check_generates(entry, request.model, "chat")
     first = 1 if request.messages and request.messages[0].role == "system" else 0
     messages = (*request.messages[:first], *entry.stored.messages, *request.messages[first:])
-    return generate(backend, entry, request, Prompt(text=prompt_of(entry, messages, go=backend.settings.go_template)))
+    text = partial(prompt_of, entry, messages, go=backend.settings.go_template)
+    return generate(backend, entry, request, Prompt(text=text))

@@ -1,5 +1,6 @@
 """What chat and completion have in common: from a prompt and its options to deltas. Knows no dialect and no HTTP."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -58,9 +59,12 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`text` is made once the model is loaded, since templates name its BOS and EOS; `context` is put before it."""
+    """Its template is read, and once the model is loaded rendered, since templates name its BOS and EOS.
 
-    text: Callable[[wire.Ready], str]
+    Both are done in a thread, since a template of a stranger's may take seconds. `context` is put before the text.
+    """
+
+    text: Callable[[], Callable[[wire.Ready], str]]
     context: tuple[int, ...] = ()
     return_tokens: bool = False
 
@@ -75,11 +79,12 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
     options = {**request.defaults, **entry.parameters, **request.options}
     sampling = merged(options)
     ceiling, most = whole(options, "num_ctx", 0, least=0), whole(options, "num_predict", -1, least=-INT32_MAX)
+    text = await asyncio.to_thread(prompt.text)
     async with backend.pool.acquire(entry.name, backend.load(entry, options), request.keep_alive) as lease:
         command = wire.Generate(
             id=0,
             owner=request.owner,
-            prompt=prompt.text(lease.engine.ready),
+            prompt=await asyncio.to_thread(text, lease.engine.ready),
             sampling=sampling,
             max_tokens=most if most > 0 else -1,
             num_ctx=ceiling,

@@ -29,6 +29,7 @@ def prompt_of(entry: Entry, messages: Sequence[Message], *, go: bool = True, tem
     """The prompt of a chat. `template` is Go text in place of the model's own; without `go` its Jinja template is used.
 
     The model's own SYSTEM comes first where none is given. Raises FileMissing, LoadFailed or TemplateFailed.
+    Reading and rendering a hostile template takes up to seconds: not for the event loop.
     """
     if entry.system and (not messages or messages[0].role != "system"):
         messages = [Message(role="system", content=entry.system), *messages]

@@ -56,7 +56,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     pool, registry, found = Pool(policy), registry_of(settings), ramdisk.find(settings.ramdisk_path, settings.home)
     log.info("RAM disk: %s", found.reason)
     board = Board(registry.files)
-    tasks = [asyncio.create_task(work(registry)) for work in (settle_digests, project_changes)]
+    tasks = [asyncio.create_task(work) for work in (settle_digests(registry), project_changes(registry, pool))]
     try:
         yield Services(settings, Backend(registry, pool, settings, snapshots.places(settings, found)), found, board)
     finally:
@@ -67,22 +67,31 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await asyncio.to_thread(snapshots.put_away, settings, found)
 
 
+async def unload_unregistered(registry: Registry, pool: Pool) -> None:
+    """End the workers of models that are deleted or made anew, once they are idle. Raises RegistryCorrupt."""
+    entries = await asyncio.to_thread(registry.entries)
+    await pool.keep_only([(entry.file, entry.stored.adapters) for entry in entries])
+
+
 async def settle_digests(registry: Registry) -> None:
     """Hash in the background what was too large to be hashed when it was added; looks again from time to time."""
     await asyncio.to_thread(prune, registry)
     while True:
-        for entry in await asyncio.to_thread(registry.inexact):
-            await asyncio.to_thread(registry.settle, entry)
+        try:
+            for entry in await asyncio.to_thread(registry.inexact):
+                await asyncio.to_thread(registry.settle, entry)
+        except (OSError, RegistryCorrupt) as error:  # a full disk, say, which is not full for ever
+            log.error("%s", error)
         await asyncio.sleep(SETTLE_SECONDS)
 
 
-async def project_changes(registry: Registry) -> None:
+async def project_changes(registry: Registry, pool: Pool) -> None:
     """Bring the projections in step after a change by hand, for front ends that read nothing but them."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         if registry.changed:
             try:
-                await asyncio.to_thread(registry.entries)
-            except RegistryCorrupt as error:
+                await unload_unregistered(registry, pool)
+            except (OSError, RegistryCorrupt) as error:
                 log.error("%s", error)
                 await asyncio.sleep(SETTLE_SECONDS)

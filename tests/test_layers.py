@@ -33,7 +33,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "llguidance": ("engine/guidance.py",),
     "starlette": ("api/",),
     "hypercorn": ("cli/serve.py",),
-    "jinja2": ("templates/render.py",),
+    "jinja2": ("templates/render.py", "templates/sandbox.py"),
     "filelock": ("models/",),
     "huggingface_hub": ("models/hubs/huggingface.py", "models/hubs/hf_"),
     "httpx2": ("models/hubs/",),

@@ -8,6 +8,7 @@ from hoshikage.errors import ManifestUnusable
 
 FOLDER = "blobs"
 PARTIAL = "-partial"
+LOCK = ".lock"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 
 

@@ -3,7 +3,7 @@
 Files are registered where they lie; only a quantized model is written, into the folder of blobs. Knows no HTTP.
 """
 
-import os
+import uuid
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +13,7 @@ import msgspec
 from hoshikage.engine.quantize import quantize
 from hoshikage.errors import CreateRefused, FileMissing, NotGguf, TemplateFailed
 from hoshikage.models.capabilities import kind_of
-from hoshikage.models.disposal import sweep
+from hoshikage.models.disposal import UPLOAD, sweep
 from hoshikage.models.entry import Entry, Stored
 from hoshikage.models.gguf import Header, read_header
 from hoshikage.models.hubs.base import Fetched, Progress
@@ -115,14 +115,15 @@ def quantized(base: Stored, kind: str, registry: Registry) -> Base:
         raise CreateRefused(reason="quantization is only supported for F16, BF16 and F32 models")
     status = f"quantizing {before} model to {kind.upper()}"
     registry.files.blobs.mkdir(parents=True, exist_ok=True)
-    target = registry.files.blobs / f"{source.name}.{os.getpid()}.{kind.upper()}"
+    # Named so that `prune` finds it, if this process is killed before it has its digest.
+    target = registry.files.blobs / f"{UPLOAD}{uuid.uuid4().hex}"
     with closing(quantize(source, target, kind)) as steps:
         for done, total in steps:
             yield Progress(status=status, digest=PSEUDO_DIGEST, total=total, completed=done)
     try:
         yield Progress(status="verifying conversion")
         header_of(str(target))
-        digest = yield from hashing(target, registry)
+        digest = yield from hashing(target, registry, f"{source.name} in {kind.upper()}")
         blob = target.rename(registry.files.blobs / f"sha256-{digest}")
     finally:
         target.unlink(missing_ok=True)
@@ -161,13 +162,13 @@ def hashed(model: Stored, registry: Registry) -> Generator[Progress, None, None]
             yield from hashing(path, registry)
 
 
-def hashing(path: Path, registry: Registry) -> Generator[Progress, None, str]:
-    """The file's sha256."""
+def hashing(path: Path, registry: Registry, name: str = "") -> Generator[Progress, None, str]:
+    """The file's sha256; `name` is what a person knows it by."""
     steps = registry.digests.steps(path)
     try:
         while True:
             done, total = next(steps)
-            yield Progress(status=f"hashing {path.name}", digest=PSEUDO_DIGEST, total=total, completed=done)
+            yield Progress(status=f"hashing {name or path.name}", digest=PSEUDO_DIGEST, total=total, completed=done)
     except StopIteration as end:
         return str(end.value)
 

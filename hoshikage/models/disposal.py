@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from hoshikage.models.blobs import PARTIAL
+from hoshikage.models.blobs import LOCK, PARTIAL
 from hoshikage.models.entry import Entry
 from hoshikage.models.registry import Registry
 from hoshikage.models.truth import Files
@@ -19,7 +19,7 @@ FORGOTTEN_SECONDS = 3600.0
 
 
 UPLOAD = ".upload-"
-"""How the name of a file starts that is being received."""
+"""How the name of a file starts that is being received or quantized."""
 
 
 class Deleted(Struct, frozen=True, kw_only=True):
@@ -31,24 +31,34 @@ class Deleted(Struct, frozen=True, kw_only=True):
 
 
 def delete(registry: Registry, name: str) -> Deleted:
-    """Unregister a model and delete what was fetched for it alone. Raises ModelNotFound or BadName."""
-    entry = registry.remove(name)
-    gone = tuple(path for path in entry.files if goes(path, entry, registry))
-    for path in gone:
-        path.unlink(missing_ok=True)
+    """Unregister a model and delete what was fetched for it alone. Raises ModelNotFound or BadName.
+
+    The files go first: a full disk then has room for the shorter map, and a kill between leaves an entry without its
+    files, which can be deleted again, in place of files that nothing names.
+    """
+    with registry.locked():
+        entry = registry.find(name)
+        others = [each for each in registry.entries() if each.name != entry.name]
+        gone = tuple(path for path in entry.files if goes(path, entry, registry, others))
+        for path in gone:
+            path.unlink(missing_ok=True)
+        registry.remove(name)
     return Deleted(entry=entry, deleted=gone, kept=tuple(each for each in entry.files if each.exists()))
 
 
 def sweep(registry: Registry, before: Entry | None) -> None:
     """Delete what an entry had before it was replaced and nothing uses any more."""
-    for path in before.files if before else ():
-        if before and goes(path, before, registry):
-            path.unlink(missing_ok=True)
+    if before is None:
+        return
+    with registry.locked():
+        for path in before.files:
+            if goes(path, before, registry, registry.entries()):
+                path.unlink(missing_ok=True)
 
 
-def goes(path: Path, entry: Entry, registry: Registry) -> bool:
+def goes(path: Path, entry: Entry, registry: Registry, others: Iterable[Entry]) -> bool:
     ours = entry.stored.fetched and inside(path, registry.files)
-    return ours and path.is_file() and not used(path, registry.entries())
+    return ours and path.is_file() and not used(path, others)
 
 
 def inside(path: Path, files: Files) -> bool:
@@ -66,7 +76,11 @@ def prune(registry: Registry) -> None:
     kept = {file.resolve() for entry in registry.entries() for file in entry.files}
     blobs = registry.files.blobs
     for blob in [*blobs.glob("sha256-*"), *blobs.glob(f"{UPLOAD}*")]:
-        old = time.time() - blob.stat().st_mtime > FORGOTTEN_SECONDS
-        if old and blob.resolve() not in kept and not blob.name.endswith(PARTIAL):
-            log.info("%s is used by no model and goes", blob)
-            blob.unlink(missing_ok=True)
+        if blob.name.endswith((PARTIAL, LOCK)):  # a lock that goes while it is held is held by nobody
+            continue
+        try:
+            if time.time() - blob.stat().st_mtime > FORGOTTEN_SECONDS and blob.resolve() not in kept:
+                log.info("%s is used by no model and goes", blob)
+                blob.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s: %s", blob, error)

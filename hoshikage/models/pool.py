@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,6 +102,11 @@ class Pool:
             loaded.keep_alive_seconds = 0.0
             if not loaded.users:
                 self._expire(loaded)
+
+    async def keep_only(self, keys: Collection[Key]) -> None:
+        """Unload what is loaded for no model any more: nobody could name it to unload it."""
+        for path, adapters in self._loaded.keys() - set(keys):
+            await self.unload(path, adapters)
 
     async def close(self) -> None:
         """End all workers."""

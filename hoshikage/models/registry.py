@@ -5,11 +5,13 @@ right by the next reader: a projection is rebuilt from the truth, a corrupt trut
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from filelock import FileLock
 
 from hoshikage.errors import BadName, FileMissing, ModelNotFound, NameTaken, NotGguf
 from hoshikage.models import atomic, mapfile
@@ -40,6 +42,10 @@ class Registry:
     def changed(self) -> bool:
         """Whether the map or a projection is not as this process has left it; costs three looks at the disk."""
         return self._seen is not None and self._seen[:3] != tuple(_stat(path) for path in self._three)
+
+    def locked(self) -> FileLock:
+        """For what must not fall between two changes of other processes; changes can be made inside."""
+        return self._truth.lock()
 
     def entries(self) -> tuple[Entry, ...]:
         """All models. Raises RegistryCorrupt."""
@@ -88,6 +94,8 @@ class Registry:
         with self._truth.lock():
             if not replace:  # checked again: another process may have taken the name
                 self._refuse_taken(name)
+            if (lost := next((path for path in stored.paths if not os.path.isfile(path)), None)) is not None:  # noqa: PTH113
+                raise FileMissing(path=lost)  # deleted with another name while it was looked at
             # Before the truth, so that no kill leaves an entry whose digest is the sha256 of nothing.
             atomic.write(place(self.files.home, parsed), made.data)
             self._change(lambda raw: raw.update({_spelling(raw, name): mapfile.raw_of(stored)}))

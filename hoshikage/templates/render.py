@@ -6,18 +6,20 @@ import json
 from collections.abc import Iterator, Sequence
 
 import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hoshikage.conversation import Message
 from hoshikage.errors import TemplateFailed
+from hoshikage.templates.sandbox import BOUNDS, Bounds, Sandbox
 
 TEMPLATE_BYTES_MAX = 1 << 20
 PROMPT_CHARACTERS_MAX = 1 << 28
+INDENTED = 1000
+"""Lines that JSON is taken to have, where it is indented."""
 
 
 def render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -> str:
     """The prompt for the assistant's next turn. Raises TemplateFailed with the template's own reason and line."""
+    BOUNDS.set(Bounds())
     try:
         chunks = _compiled(template).generate(
             messages=[{"role": message.role, "content": message.content} for message in messages],
@@ -37,7 +39,7 @@ def render(template: str, messages: Sequence[Message], *, bos: str, eos: str) ->
 def _compiled(template: str) -> jinja2.Template:
     if len(template) > TEMPLATE_BYTES_MAX:
         raise TemplateFailed(reason=f"a template of {len(template)} characters")
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment = Sandbox()
     environment.filters["tojson"] = _tojson
     return environment.from_string(template)
 
@@ -61,6 +63,7 @@ def _now(pattern: str) -> str:
 
 
 def _tojson(value: object, indent: int | None = None) -> str:
+    BOUNDS.get().made((indent or 0) * INDENTED)
     return json.dumps(value, ensure_ascii=False, indent=indent)
 
 

@@ -1,6 +1,8 @@
 """Making models: from files, from models, with everything a Modelfile says. Real files, real quantizer."""
 
 import json
+import os
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from fixtures.tiny_lora import make_lora
 from hoshikage.conversation import Message
 from hoshikage.errors import BadName, CreateRefused, RequestError
 from hoshikage.models.create import create
+from hoshikage.models.disposal import prune
 from hoshikage.models.entry import Entry, Stored
 from hoshikage.models.gguf import read_header
 from hoshikage.models.hubs.base import Fetched, Progress
@@ -167,3 +170,14 @@ def test_a_base_that_is_not_here_is_pulled(registry: Registry, tiny: Path) -> No
     told = [step.status for step in create(Recipe(name="child", base="gemma3:4b"), registry, pulled)]
     assert (told[0], told.count("success"), told[-1]) == ("pulling manifest", 1, "success")
     assert registry.find("child").stored.parent == "gemma3:4b"
+
+
+def test_what_a_killed_quantization_leaves_is_found_by_the_pruning(registry: Registry, tiny: Path) -> None:
+    steps = create(Recipe(name="q", files=(str(tiny),), quantize="q8_0"), registry, unreachable)
+    while next(steps).status != "verifying conversion":
+        pass
+    (left,) = registry.files.blobs.iterdir()
+    os.utime(left, (time.time() - 7200,) * 2)
+    prune(registry)  # as after a kill -9 here: the generator has not gone on
+    assert not left.exists()
+    steps.close()

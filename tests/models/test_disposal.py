@@ -1,5 +1,6 @@
 """Deleting takes what was fetched for a model alone, and nothing else."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.tiny_gguf import make_tiny
-from hoshikage.errors import ModelNotFound
+from hoshikage.errors import FileMissing, ModelNotFound
+from hoshikage.models import atomic
 from hoshikage.models.disposal import delete, prune
 from hoshikage.models.entry import Stored
 from hoshikage.models.registry import Registry
@@ -64,6 +66,53 @@ def test_only_old_uploads_without_a_model_are_pruned(registry: Registry, tmp_pat
         os.utime(path, (time.time() - 7200,) * 2)
     prune(registry)
     assert (used.exists(), old.exists(), new.exists()) == (True, False, True)
+
+
+def test_what_cannot_be_pruned_does_not_keep_the_rest(registry: Registry) -> None:
+    blobs = registry.files.blobs
+    blobs.mkdir()
+    (blobs / f"sha256-{'a' * 64}").symlink_to(blobs / "nowhere")
+    (blobs / f"sha256-{'b' * 64}").mkdir()
+    lock, old = blobs / f"sha256-{'c' * 64}.lock", make_tiny(blobs / f"sha256-{'d' * 64}")
+    lock.touch()
+    for path in (blobs / f"sha256-{'b' * 64}", lock, old):
+        os.utime(path, (time.time() - 7200,) * 2)
+    prune(registry)
+    assert (old.exists(), lock.exists()) == (False, True)
+
+
+def test_on_a_full_disk_the_file_goes_before_the_map_is_written(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = fetched(registry, "a")
+    with monkeypatch.context() as full:
+        full.setattr(atomic, "write", refuse)
+        with pytest.raises(OSError, match="No space"):
+            delete(registry, "a")
+    assert (file.exists(), registry.find("a").missing) == (False, True)
+    assert delete(registry, "a").deleted == ()
+    assert registry.entries() == ()
+
+
+def refuse(_path: Path, _data: bytes) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_file_deleted_while_a_second_model_of_it_is_made_is_told(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = fetched(registry, "a")
+    checked = registry._checked
+
+    def slowly(model: Stored) -> object:
+        found = checked(model)
+        delete(Registry(registry.files), "a")
+        return found
+
+    monkeypatch.setattr(registry, "_checked", slowly)
+    with pytest.raises(FileMissing):
+        registry.register("b", Stored(path=str(file)))
+    assert Registry(registry.files).entries() == ()
 
 
 def test_a_copy_has_the_same_digest_and_outlives_its_source(registry: Registry, tmp_path: Path) -> None:

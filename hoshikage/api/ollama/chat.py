@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import services, until_disconnect
-from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.loading import load_or_unload, warnings_of
 from hoshikage.api.ollama.replies import Asked, answered
 from hoshikage.api.ollama.wire import ChatRequest, check, to_chat
@@ -16,7 +16,7 @@ from hoshikage.chat import chat as continue_chat
 
 async def chat(request: Request) -> Response:
     """Continue the messages; without any, load or unload the model."""
-    asked = decode(await request.body(), ChatRequest)
+    asked = await read(request, ChatRequest)
     check(asked)
     if not asked.model.strip():
         raise OllamaFault(400, "model is required")

@@ -3,6 +3,7 @@
 Keys fold case, null is absence, what follows the first value is ignored, 40.0 is an integer. Knows no route.
 """
 
+import asyncio
 import json
 import math
 from typing import Any, NoReturn, TypeVar
@@ -23,6 +24,7 @@ from msgspec.inspect import (
     VarTupleType,
     type_info,
 )
+from starlette.requests import Request
 
 from hoshikage.api.errors import OllamaFault
 
@@ -31,7 +33,16 @@ GoMap = Meta(extra={"go": "map[string]interface {}"})
 
 T = TypeVar("T", bound=Struct)
 
+LARGE_BYTES = 1 << 18
+"""Decoding this takes long enough for others to notice."""
+
 KINDS: tuple[tuple[type, str], ...] = ((bool, "bool"), (dict, "object"), (list, "array"), (str, "string"))
+
+
+async def read(request: Request, shape: type[T]) -> T:
+    """The struct in a request's body; a large one is decoded in a thread. Raises what `decode` raises."""
+    body = await request.body()
+    return await asyncio.to_thread(decode, body, shape) if len(body) > LARGE_BYTES else decode(body, shape)
 
 
 def decode(body: bytes, shape: type[T]) -> T:
@@ -140,8 +151,16 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
     return value
 
 
+def is_number(value: object) -> bool:
+    """Whether a float64 can hold it, as Go's decoder wants."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _fits(value: Any, wanted: Type) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = is_number(value)
     match wanted:
         case StrType():
             return isinstance(value, str)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import services, until_disconnect
-from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.loading import load_or_unload, warnings_of
 from hoshikage.api.ollama.replies import Asked, answered
 from hoshikage.api.ollama.wire import GenerateRequest, check, to_completion
@@ -16,7 +16,7 @@ from hoshikage.completion import complete
 
 async def generate(request: Request) -> Response:
     """Continue the prompt; without one, load or unload the model."""
-    asked = decode(await request.body(), GenerateRequest)
+    asked = await read(request, GenerateRequest)
     check(asked)
     if not asked.model.strip():
         raise OllamaFault(404, f"model '{asked.model}' not found")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import JSON, OllamaFault
 from hoshikage.api.http import Stream, json_reply, services, until_disconnect
-from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.decode import decode, read
 from hoshikage.api.ollama.replies import NDJSON, failure, line
 from hoshikage.api.ollama.wire_manage import CopyRequest, CreateRequest, DeleteRequest, PullRequest, to_recipe
 from hoshikage.errors import BadName, HoshikageError, ModelNotFound, UnknownSource
@@ -18,6 +18,7 @@ from hoshikage.models import disposal
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.names import parse
 from hoshikage.models.pull import takers
+from hoshikage.services import unload_unregistered
 
 Steps = AsyncGenerator[Progress, None]
 
@@ -35,8 +36,8 @@ async def pull(request: Request) -> Response:
 
 async def create(request: Request) -> Response:
     """Make a model; what can be refused at once is refused with its status."""
-    asked = decode(await request.body(), CreateRequest)
-    recipe = to_recipe(asked, services(request).registry.files)
+    asked = await read(request, CreateRequest)
+    recipe = await asyncio.to_thread(to_recipe, asked, services(request).registry.files)
     return await told(request, services(request).board.follow(CreateJob(recipe)), stream=asked.stream)
 
 
@@ -87,7 +88,9 @@ async def delete(request: Request) -> Response:
     if not name.strip():
         raise OllamaFault(400, "model is required")
     check(name, f'name "{name}" is invalid')
-    await asyncio.to_thread(disposal.delete, services(request).registry, name.removesuffix(":local"))
+    found = services(request)
+    await asyncio.to_thread(disposal.delete, found.registry, name.removesuffix(":local"))
+    await unload_unregistered(found.registry, found.pool)
     return Response()
 
 

@@ -1,10 +1,9 @@
 """Ollama's `options`: which there are, and the errors for a wrong type (contract §5.1). Ranges are checked later."""
 
-import math
-
 from msgspec.inspect import BoolType, FloatType, IntType, Metadata, StructType, Type, VarTupleType, type_info
 
 from hoshikage.api.errors import OllamaFault
+from hoshikage.api.ollama.decode import is_number
 from hoshikage.sampling import SamplingOptions
 
 LOADING = "num_ctx num_batch num_gpu main_gpu num_thread draft_num_predict num_keep num_predict".split()
@@ -56,7 +55,7 @@ def ignored(given: dict[str, object]) -> tuple[str, ...]:
 
 def _typed(name: str, value: object) -> object:
     kind = KINDS[name]
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = is_number(value)
     if kind == "of type integer":
         return int(value) if number else _refuse(name, kind)  # type: ignore[call-overload]
     if kind == "of type float32":

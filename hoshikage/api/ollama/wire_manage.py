@@ -79,7 +79,7 @@ def to_recipe(asked: CreateRequest, files: Files) -> Recipe:
         template=asked.template or None,
         system=asked.system or None,
         license=licenses(asked.license),
-        parameters=asked.parameters,
+        parameters=with_stops(asked.parameters),
         messages=tuple(Turn(role=each.role, content=each.content) for each in asked.messages) or None,
         renderer=asked.renderer,
         parser=asked.parser,
@@ -108,6 +108,18 @@ def blob(name: str, digest: str, home: Path) -> Path:
     if not path.is_file():
         raise OllamaFault(400, f"{name} is not here: upload it first, by POST /api/blobs/{digest}")
     return path
+
+
+def with_stops(given: dict[str, object]) -> dict[str, object]:
+    """The parameters; of wrong types a chat tells, as in Ollama, except `stop`, which is kept by itself.
+
+    Raises OllamaFault.
+    """
+    stop = given.get("stop")
+    texts = [stop] if isinstance(stop, str) else stop
+    if texts is not None and not (isinstance(texts, list) and all(isinstance(each, str) for each in texts)):
+        raise OllamaFault(400, 'option "stop" must be of an array of strings')
+    return given
 
 
 def licenses(given: Any) -> tuple[str, ...]:  # noqa: ANN401 - a text or a list of them

@@ -31,7 +31,7 @@ def clean(folder: Path) -> None:
 
 
 def lock_of(blob: Path) -> Path:
-    return blob.with_name(f"{blob.name}.lock")
+    return blob.with_name(f"{blob.name}{blobs.LOCK}")
 
 
 @contextmanager
