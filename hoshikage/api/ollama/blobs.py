@@ -1,6 +1,7 @@
 """HEAD and POST /api/blobs/:digest: files that are uploaded for a new model, hashed while they arrive."""
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import os
@@ -25,21 +26,30 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 async def blob(request: Request) -> Response:
     """HEAD tells whether it is here; POST takes it, once, if it is what its digest says."""
-    path = place_of(request)
+    path = await place_of(request)
     here = await asyncio.to_thread(path.is_file)
     if request.method == "HEAD":
         return Response(status_code=200 if here else 404)
     if here:
         await asyncio.to_thread(os.utime, path)  # it is wanted now: not to be pruned before the model is made
+        await skip(request)
         return Response()
     await received(request, path)
     return Response(status_code=201)
 
 
-def place_of(request: Request) -> Path:
+async def skip(request: Request) -> None:
+    """Take what is left of the body: many clients read no answer before they have sent all, and would wait forever."""
+    with contextlib.suppress(ClientDisconnect, RuntimeError):  # RuntimeError: all of it was read
+        async for _ in request.stream():
+            pass
+
+
+async def place_of(request: Request) -> Path:
     try:
         return place(services(request).registry.files.home, str(request.path_params["digest"]).lower())
     except PullError as error:
+        await skip(request)
         raise OllamaFault(400, "invalid digest format") from error
 
 
@@ -57,6 +67,7 @@ async def received(request: Request, path: Path) -> None:
         await asyncio.to_thread(partial.replace, path)
         await asyncio.to_thread(atomic.sync_folder, path.parent)
     except OSError as error:
+        await skip(request)
         if error.errno not in FULL:
             raise
         free = shutil.disk_usage(path.parent).free
