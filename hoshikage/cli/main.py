@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hoshikage.cli.running import find_server
-from hoshikage.cli.text import warn
-from hoshikage.errors import BadName, HoshikageError, SettingsError
+from hoshikage.cli.text import tell, warn
+from hoshikage.errors import HoshikageError, SettingsError
 from hoshikage.settings import Settings
 
 MODULES = {
@@ -58,16 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
-
-
-def tell(error: HoshikageError, language: str) -> None:
-    """The error in one line, and in a second one a name that could be taken instead."""
-    warn(language, "error", message=error.text(language))
-    if isinstance(error, BadName):
-        from hoshikage.models.names import hint
-
-        if (better := hint(str(error.data["name"]))) is not None:
-            warn(language, "better_name", name=better)
 
 
 def spelled(arguments: Sequence[str]) -> list[str]:

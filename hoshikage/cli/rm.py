@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hoshikage.cli.running import find_server
 from hoshikage.cli.stop import unload
-from hoshikage.cli.text import say, warn
+from hoshikage.cli.text import say, tell, warn
 from hoshikage.errors import HoshikageError
 from hoshikage.settings import Settings
 
@@ -29,7 +29,7 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
             remove(name, registry, settings)
         except HoshikageError as error:
             failed = True
-            warn(settings.language, "error", message=error.text(settings.language))
+            tell(error, settings.language)
         except OSError as error:
             failed = True
             warn(settings.language, "error", message=str(error))

@@ -2,6 +2,8 @@
 
 import sys
 
+from hoshikage.errors import BadName, HoshikageError
+
 TEXTS: dict[str, tuple[str, str]] = {
     "added": ("✅ モデル '{name}' を追加しました。", "✅ Model '{name}' was added."),
     "removed": ("🗑️ モデル '{name}' を削除しました。", "🗑️ Model '{name}' was removed."),
@@ -37,8 +39,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bye_hint": ("終了は /bye または Ctrl-D", "Leave with /bye or Ctrl-D"),
     "pulled": ("✅ '{name}' を取得しました: {path}", "✅ '{name}' was pulled: {path}"),
     "cancelled": (
-        "中断しました。完全に届いた部分だけを残し、次の pull で続きから始めます。",
-        "Cancelled. Only whole parts were kept; the next pull goes on from there.",
+        "中断しました。届いた分は残しています（パッケージからは届き終えた部分だけ）。次の pull は続きから始めます。",
+        "Cancelled. What has arrived is kept (from the package index, whole parts); the next pull goes on from there.",
     ),
     "created": ("✅ モデル '{name}' を作成しました。", "✅ Model '{name}' was created."),
     "create_cancelled": ("中断しました。何も登録していません。", "Cancelled. Nothing was registered."),
@@ -108,3 +110,13 @@ def say(language: str, key: str, **data: object) -> None:
 
 def warn(language: str, key: str, **data: object) -> None:
     print(text(language, key, **data), file=sys.stderr, flush=True)
+
+
+def tell(error: HoshikageError, language: str) -> None:
+    """The error in one line, and in a second one a name that could be taken instead."""
+    warn(language, "error", message=error.text(language))
+    if isinstance(error, BadName):
+        from hoshikage.models.names import hint
+
+        if (better := hint(str(error.data["name"]))) is not None:
+            warn(language, "better_name", name=better)

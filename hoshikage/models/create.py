@@ -41,9 +41,13 @@ def create(recipe: Recipe, registry: Registry, fetch: Fetch) -> Steps:
     parse(recipe.name)
     if recipe.template is not None:
         check_template(recipe.template)
+    for path in recipe.adapters:
+        check_adapter(path)
     if not recipe.base and not recipe.files:
         raise CreateRefused(reason="neither 'from' or 'files' was specified")
     base = yield from from_base(recipe, registry, fetch) if recipe.base else from_files(recipe)
+    if brought(base.path, registry):
+        base = msgspec.structs.replace(base, fetched=True)
     if recipe.quantize:
         base = yield from quantized(base, recipe.quantize, registry)
     model = merged(base, recipe)
@@ -63,6 +67,17 @@ def check_template(text: str) -> None:
         go_chat.parse(text)
     except TemplateFailed as error:
         raise CreateRefused(reason=str(error)) from error
+
+
+def check_adapter(path: str) -> None:
+    """Raises CreateRefused."""
+    if (kind := kind_of(header_of(path))) != "adapter":
+        raise CreateRefused(reason=f"{path} is no LoRA adapter but a GGUF file of kind {kind!r}")
+
+
+def brought(path: str, registry: Registry) -> bool:
+    """Whether another model's entry says that hoshikage put the file there, so that it goes with the last of them."""
+    return any(each.stored.fetched and Path(path) in each.files for each in registry.entries())
 
 
 def from_base(recipe: Recipe, registry: Registry, fetch: Fetch) -> Base:

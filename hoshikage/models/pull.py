@@ -11,6 +11,7 @@ from hoshikage.models.hubs.base import STARTED, Fetched, Hub, Progress, Steps
 from hoshikage.models.hubs.huggingface import HuggingFace
 from hoshikage.models.hubs.ollama import OllamaRegistry
 from hoshikage.models.hubs.package_index import PackageIndex
+from hoshikage.models.names import parse
 from hoshikage.models.registry import Registry
 
 
@@ -48,9 +49,11 @@ def pull(
 
 
 def takers(name: str, among: tuple[Hub, ...] = HUBS) -> tuple[Hub, ...]:
-    """The hubs that may have the name. Raises UnknownSource."""
+    """The hubs that may have the name. Raises UnknownSource, or BadName for what no hub could ever call a model."""
     found = tuple(each for each in among if each.takes(name))
     if not found:
+        if "/" not in name or not name.isascii():
+            parse(name)
         raise UnknownSource(name=name, known="; ".join(each.known for each in among))
     return found
 

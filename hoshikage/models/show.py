@@ -53,7 +53,7 @@ def shown(
     headers = [header_of(path, verbose=verbose) for path in stored.weights]
     header, count = headers[0], sum(each.parameter_count for each in headers)
     projector = header_of(stored.projectors[0], verbose=verbose) if stored.projectors else None
-    made = modelfile(entry, header, system or entry.system, options or {})
+    made = modelfile(entry, system or entry.system, options or {})
     return Shown(
         license="\n".join(stored.license) or header.text("general.license") or UNSET,
         modelfile=text_of(made, entry.parsed.short),
@@ -101,14 +101,17 @@ def parameters(entry: Entry) -> dict[str, object]:
     return stop | entry.parameters
 
 
-def modelfile(entry: Entry, header: Header, system: str | None, options: Mapping[str, object]) -> Modelfile:
-    """From which the same model can be made again where its files are."""
+def modelfile(entry: Entry, system: str | None, options: Mapping[str, object]) -> Modelfile:
+    """From which the same model can be made again where its files are.
+
+    The file's own template is left out: it is Jinja, which TEMPLATE is not, and comes with the file.
+    """
     stored = entry.stored
     return Modelfile(
         from_=(str(entry.file), *stored.projectors),
         adapters=stored.adapters,
         drafts=(stored.draft,) if stored.draft else (),
-        template=template(entry, header),
+        template=entry.stored.template or None,
         system=system or None,
         renderer=stored.renderer or None,
         parser=stored.parser or None,

@@ -113,6 +113,16 @@ def test_a_blob_is_taken_once_and_only_with_its_own_digest(client: httpx.Client,
     assert [path.name for path in (home / "blobs").iterdir()] == [digest.replace(":", "-")]
 
 
+@pytest.mark.parametrize("digest", ["", "sha256:abc"])
+def test_a_client_that_sends_all_before_it_reads_gets_its_answer(client: httpx.Client, digest: str) -> None:
+    data = bytes(16 << 20)  # more than sockets and queues hold
+    address = f"/api/blobs/{digest or 'sha256:' + hashlib.sha256(data).hexdigest()}"
+    client.post(address, content=data)
+    pieces = [data[start : start + (32 << 10)] for start in range(0, len(data), 32 << 10)]
+    found = [client.post(address, content=iter(pieces)).status_code for _ in range(3)]  # the server may be quicker
+    assert found == [400 if digest else 200] * 3
+
+
 @pytest.mark.parametrize("digest", ["sha256:abc", "md5:" + "0" * 64, "sha256:" + "g" * 64, "..%2f..%2fx"])
 def test_a_digest_that_is_none_is_refused(client: httpx.Client, digest: str) -> None:
     reply = client.post(f"/api/blobs/{digest}", content=b"x")

@@ -78,8 +78,9 @@ def test_what_needs_a_server_says_how_to_start_one(home: Path, command: list[str
     assert "hoshikage serve" in done.stderr
 
 
-def test_a_japanese_name_is_refused_with_one_that_can_be_used(home: Path) -> None:
-    done = hoshikage(home, "cp", "beta", "私の／Ｇｅｍｍａ３：4b")
+@pytest.mark.parametrize("command", [["cp", "beta"], ["rm"], ["pull"], ["show"]])
+def test_a_japanese_name_is_refused_with_one_that_can_be_used(home: Path, command: list[str]) -> None:
+    done = hoshikage(home, *command, "私の／Ｇｅｍｍａ３：4b")
     assert done.returncode == 1
     assert "モデル名に使えません" in done.stderr
     assert "使える名前の例: Gemma3:4b" in done.stderr

@@ -146,6 +146,21 @@ def test_what_is_replaced_takes_its_own_files_along(registry: Registry, tiny: Pa
     assert (second.name, first.file.exists(), tiny.exists()) == ("q", False, True)
 
 
+def test_what_hoshikage_fetched_stays_its_own_when_a_modelfile_names_the_path(registry: Registry, tiny: Path) -> None:
+    registry.register("fetched", Stored(path=str(tiny), fetched=True))
+    assert made(Recipe(name="again", files=(str(tiny),)), registry)[1].stored.fetched
+
+
+def test_an_adapter_that_is_none_is_refused_before_anything_is_made(
+    registry: Registry, tiny: Path, tmp_path: Path
+) -> None:
+    registry.add(tiny, "base")
+    (tmp_path / "no.gguf").write_bytes(b"no")
+    for path, reason in ((tiny, "is no LoRA adapter"), (tmp_path / "no.gguf", "was not in GGUF format")):
+        with pytest.raises(CreateRefused, match=reason):
+            made(Recipe(name="x", base="base", adapters=(str(path),)), registry)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

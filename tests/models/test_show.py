@@ -73,6 +73,11 @@ def test_the_modelfile_makes_the_same_model_again(tiny: Path) -> None:
     assert (found.messages, found.licenses, found.requires) == (layers["messages"], layers["license"], "0.5.0")
 
 
+def test_the_jinja_template_of_the_file_is_no_line_of_the_modelfile(tiny: Path) -> None:
+    found = shown(entry(tiny))
+    assert (found.template, parse(found.modelfile).template) == (CHATML, None)
+
+
 def test_an_overlay_changes_the_system_and_in_the_modelfile_the_parameters(tiny: Path) -> None:
     found = shown(entry(tiny, system="old", parameters={"top_k": 1}), system="new", options={"top_k": 2})
     made = parse(found.modelfile)

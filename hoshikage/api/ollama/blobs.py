@@ -1,6 +1,7 @@
 """HEAD and POST /api/blobs/:digest: files that are uploaded for a new model, hashed while they arrive."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import uuid
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import ClientLeft, services
-from hoshikage.errors import ManifestUnusable
+from hoshikage.errors import DiskFull, ManifestUnusable
 from hoshikage.models import atomic
 from hoshikage.models.blobs import hexadecimal, place
 from hoshikage.models.disposal import UPLOAD
@@ -23,21 +24,30 @@ GATHERED_BYTES = 1 << 20
 
 async def blob(request: Request) -> Response:
     """HEAD tells whether it is here; POST takes it, once, if it is what its digest says."""
-    path = place_of(request)
+    path = await place_of(request)
     here = await asyncio.to_thread(path.is_file)
     if request.method == "HEAD":
         return Response(status_code=200 if here else 404)
     if here:
         await asyncio.to_thread(os.utime, path)  # it is wanted now: not to be pruned before the model is made
+        await skip(request)
         return Response()
     await received(request, path)
     return Response(status_code=201)
 
 
-def place_of(request: Request) -> Path:
+async def skip(request: Request) -> None:
+    """Take what is left of the body: many clients read no answer before they have sent all, and would wait forever."""
+    with contextlib.suppress(ClientDisconnect, RuntimeError):  # RuntimeError: all of it was read
+        async for _ in request.stream():
+            pass
+
+
+async def place_of(request: Request) -> Path:
     try:
         return place(services(request).registry.files.home, str(request.path_params["digest"]).lower())
     except ManifestUnusable as error:
+        await skip(request)
         raise OllamaFault(400, "invalid digest format") from error
 
 
@@ -55,6 +65,9 @@ async def received(request: Request, path: Path) -> None:
                 raise OllamaFault(400, f'digest mismatch, expected "{want}", got "sha256:{actual}"')
             await asyncio.to_thread(partial.replace, path)
             await asyncio.to_thread(atomic.sync_folder, path.parent)
+    except (OSError, DiskFull):
+        await skip(request)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
