@@ -1,5 +1,6 @@
 """What a stranger may send to the real server: it answers with a reason, and goes on turning meanwhile."""
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,6 +69,13 @@ def test_a_number_of_400_digits_is_refused(client: httpx.Client, path: str, body
 def test_a_recipe_larger_than_any_registry_should_hold_is_refused(client: httpx.Client) -> None:
     reply = client.post("/api/create", json={"model": "m", "from": "starter", "system": "x" * (17 << 20)})
     assert (reply.status_code, "larger than" in reply.json()["error"]) == (400, True)
+
+
+def test_a_connection_goes_on_after_an_upload_of_what_is_here(client: httpx.Client) -> None:
+    data = bytes(5 << 20)
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert [client.post(f"/api/blobs/{digest}", content=data).status_code for _ in range(3)] == [201, 200, 200]
+    assert client.get("/api/version", timeout=10).status_code == 200
 
 
 def test_a_model_that_is_deleted_does_not_stay_loaded_for_ever(client: httpx.Client, running: Program) -> None:

@@ -78,6 +78,8 @@ async def copy(request: Request) -> Response:
         await asyncio.to_thread(services(request).registry.copy, asked.source, asked.destination)
     except ModelNotFound as error:
         raise OllamaFault(404, f'model "{asked.source}" not found') from error
+    except OSError as error:  # a full disk
+        raise OllamaFault(500, str(error)) from error
     return Response()
 
 
