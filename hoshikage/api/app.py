@@ -60,6 +60,7 @@ def routes() -> list[Route]:
 
 HANDLERS = {
     HoshikageError: errors.on_hoshikage_error,
+    OSError: errors.on_os_error,
     errors.OllamaFault: errors.on_fault,
     errors.OpenAIFault: errors.on_fault,
     ClientLeft: errors.on_client_left,

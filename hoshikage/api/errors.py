@@ -96,6 +96,15 @@ def ollama_text(error: errors.HoshikageError) -> str:
     return "invalid model name" if isinstance(error, errors.BadName) else str(error)
 
 
+async def on_os_error(request: Request, error: Exception) -> Response:
+    """What the system refuses, as a home that cannot be written, in its words and not as a bare 500."""
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    body: object = (
+        OpenAIError(OpenAIDetail(str(error), "server_error")) if for_openai(request) else OllamaError(str(error))
+    )
+    return json_reply(body, 500, None, JSON)
+
+
 async def on_fault(_request: Request, error: Exception) -> Response:
     if isinstance(error, OllamaFault):
         return json_reply(OllamaError(error.text), error.status, None, JSON)

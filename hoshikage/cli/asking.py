@@ -54,9 +54,10 @@ def reply(
 
 def refusal(answer: http.client.HTTPResponse, body: Mapping[str, object]) -> ModelNotFound | RequestError:
     data = answer.read()
-    if answer.status == http.client.NOT_FOUND and "model" in body:
-        return ModelNotFound(name=body["model"])
     try:
-        return RequestError(reason=msgspec.json.decode(data, type=Fault).error)
+        reason = msgspec.json.decode(data, type=Fault).error
     except msgspec.MsgspecError:
-        return RequestError(reason=f"{answer.status} {answer.reason}")
+        reason = f"{answer.status} {answer.reason}"
+    if answer.status == http.client.NOT_FOUND and "model" in body and "not found" in reason:
+        return ModelNotFound(name=body["model"])
+    return RequestError(reason=reason)

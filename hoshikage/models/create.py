@@ -132,9 +132,11 @@ def quantized(base: Stored, kind: str, registry: Registry) -> Base:
     registry.files.blobs.mkdir(parents=True, exist_ok=True)
     # Named so that `prune` finds it, if this process is killed before it has its digest.
     target = registry.files.blobs / f"{UPLOAD}{uuid.uuid4().hex}"
+    size = source.stat().st_size  # clients show bytes; the quantizer counts tensors
     with closing(quantize(source, target, kind)) as steps:
         for done, total in steps:
-            yield Progress(status=status, digest=PSEUDO_DIGEST, total=total, completed=done)
+            completed = size * done // total if total else 0
+            yield Progress(status=status, digest=PSEUDO_DIGEST, total=size, completed=completed)
     try:
         yield Progress(status="verifying conversion")
         header_of(str(target))

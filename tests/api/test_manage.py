@@ -95,6 +95,14 @@ def test_copy_names_what_is_wrong(client: httpx.Client, body: dict[str, str], st
     assert (reply.status_code, reply.json()) == (status, {"error": text})
 
 
+def test_a_home_that_cannot_take_a_file_is_said_in_json(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/blobs").touch()
+    with serve(tmp_path / "home") as program, program.client() as made:
+        reply = made.post(f"/api/blobs/sha256:{'0' * 64}", content=b"x")
+        assert (reply.status_code, "blobs" in reply.json()["error"]) == (500, True)
+
+
 @pytest.mark.parametrize(("name", "text"), [(" ", "model is required"), ("a b", 'name "a b" is invalid')])
 def test_delete_names_what_is_wrong(client: httpx.Client, name: str, text: str) -> None:
     reply = client.request("DELETE", "/api/delete", json={"model": name})

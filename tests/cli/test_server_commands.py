@@ -57,6 +57,14 @@ def test_rm_unloads_a_model_before_its_file_goes(program: Program) -> None:
     assert ("gone:latest" in loaded(program), file.exists()) == (False, False)
 
 
+def test_run_names_the_file_of_a_model_that_is_gone(program: Program, tmp_path: Path) -> None:
+    file = make_tiny(tmp_path / "lost.gguf", seed=2)
+    hoshikage(program.home, "add", str(file), "lost")
+    file.unlink()
+    done = hoshikage(program.home, "run", "lost", "hi")
+    assert (done.returncode, f"no such file: {file}" in done.stderr) == (1, True)
+
+
 def test_run_prints_ollamas_timings_and_names_the_flags_that_do_nothing(program: Program) -> None:
     flags = ["--verbose", "--keepalive", "7m", "--nowordwrap", "--think", "--hidethinking"]
     done = hoshikage(program.home, "run", "starter", *flags, "Say", "hello.")

@@ -132,6 +132,13 @@ def test_a_quantized_model_lies_among_our_blobs_under_its_digest(registry: Regis
         made(Recipe(name="again", base="q", quantize="Q4_0"), registry)
 
 
+def test_the_progress_of_quantizing_is_in_bytes_of_the_source(registry: Registry, tiny: Path) -> None:
+    steps = create(Recipe(name="q", files=(str(tiny),), quantize="Q8_0"), registry, unreachable)
+    told = [step for step in steps if step.status == "quantizing F32 model to Q8_0"]
+    assert {step.total for step in told} == {tiny.stat().st_size}
+    assert (told[0].completed, told[-1].completed) == (0, tiny.stat().st_size)
+
+
 def test_leaving_in_the_middle_of_quantizing_leaves_nothing(registry: Registry, tiny: Path) -> None:
     steps = create(Recipe(name="q", files=(str(tiny),), quantize="Q8_0"), registry, unreachable)
     next(step for step in steps if step.total)
