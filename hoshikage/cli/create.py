@@ -1,6 +1,7 @@
 """`hoshikage create NAME -f Modelfile`: make a model; its files are registered where they lie."""
 
 import argparse
+import sys
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -44,15 +45,25 @@ def recipe_of(args: argparse.Namespace, settings: Settings) -> "Recipe":
     from hoshikage.models.modelfile import parse
     from hoshikage.models.recipe import from_modelfile
 
-    file = args.file.expanduser().absolute()
-    if not file.is_file():
-        raise CreateRefused(reason=f"no Modelfile found: {file}")
-    if file.stat().st_size > MODELFILE_BYTES:
-        raise CreateRefused(reason=f"{file} is larger than {MODELFILE_BYTES} bytes: is it a Modelfile?")
-    made = parse(file.read_bytes())
+    data, folder = read(args.file.expanduser())
+    made = parse(data)
     for warning in made.warnings:
         warn(settings.language, "modelfile_warning", warning=warning)
-    return from_modelfile(args.name, made, file.parent, args.quantize)
+    return from_modelfile(args.name, made, folder, args.quantize)
+
+
+def read(file: Path) -> tuple[bytes, Path]:
+    """The Modelfile, `-` is the standard input, and the folder that its paths count from. Raises CreateRefused."""
+    if str(file) == "-":
+        return sys.stdin.buffer.read(MODELFILE_BYTES), Path.cwd()
+    file = file.absolute()
+    if not file.exists():
+        raise CreateRefused(reason=f"no Modelfile found: {file}")
+    with file.open("rb") as opened:
+        data = opened.read(MODELFILE_BYTES + 1)
+    if len(data) > MODELFILE_BYTES:
+        raise CreateRefused(reason=f"{file} is larger than {MODELFILE_BYTES} bytes: is it a Modelfile?")
+    return data, file.parent
 
 
 def steps(recipe: "Recipe", settings: Settings) -> Generator["Progress", None, "Entry"]:

@@ -59,12 +59,15 @@ def quantize(source: Path, target: Path, kind: str) -> Generator[tuple[int, int]
     first shard. `target` is there when the generator has ended by itself; closing it ends the process and leaves
     nothing. Raises RequestError at once if the kind is unknown, QuantizeFailed from the generator.
     """
-    number = KINDS.get(kind.upper())
-    if number is None:
-        raise RequestError(
-            reason=f"unsupported quantization type {kind.upper()} - supported types are {', '.join(KINDS)}"
-        )
-    return _written(source, target, number)
+    return _written(source, target, number_of(kind))
+
+
+def number_of(kind: str) -> int:
+    """llama.cpp's number of the type. Raises RequestError in Ollama's words."""
+    if (number := KINDS.get(kind.upper())) is None:
+        reason = f"unsupported quantization type {kind.upper()} - supported types are {', '.join(KINDS)}"
+        raise RequestError(reason=reason)
+    return number
 
 
 def _written(source: Path, target: Path, number: int) -> Generator[tuple[int, int], None, None]:

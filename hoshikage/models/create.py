@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from hoshikage.engine.quantize import quantize
+from hoshikage.engine.quantize import number_of, quantize
 from hoshikage.errors import CreateRefused, FileMissing, NotGguf, TemplateFailed
 from hoshikage.models.capabilities import kind_of
 from hoshikage.models.disposal import UPLOAD, sweep
@@ -43,6 +43,8 @@ def create(recipe: Recipe, registry: Registry, fetch: Fetch) -> Steps:
         check_template(recipe.template)
     for path in recipe.adapters:
         check_adapter(path)
+    if recipe.quantize:
+        number_of(recipe.quantize)
     if not recipe.base and not recipe.files:
         raise CreateRefused(reason="neither 'from' or 'files' was specified")
     base = yield from from_base(recipe, registry, fetch) if recipe.base else from_files(recipe)
@@ -62,7 +64,9 @@ def create(recipe: Recipe, registry: Registry, fetch: Fetch) -> Steps:
 
 
 def check_template(text: str) -> None:
-    """Raises CreateRefused with the reason in Go's words."""
+    """Raises CreateRefused with the reason in Go's words; also for Jinja, whose blocks are plain text to Go."""
+    if "{%" in text and "%}" in text:
+        raise CreateRefused(reason="template error: this is Jinja; leave TEMPLATE out, and the file's own is used")
     try:
         go_chat.parse(text)
     except TemplateFailed as error:

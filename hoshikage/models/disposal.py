@@ -10,7 +10,6 @@ from msgspec import Struct
 from hoshikage.models.blobs import LOCK, PARTIAL
 from hoshikage.models.entry import Entry
 from hoshikage.models.registry import Registry
-from hoshikage.models.truth import Files
 
 log = logging.getLogger("hoshikage.models")
 
@@ -57,18 +56,24 @@ def sweep(registry: Registry, before: Entry | None) -> None:
 
 
 def goes(path: Path, entry: Entry, registry: Registry, others: Iterable[Entry]) -> bool:
-    ours = entry.stored.fetched and inside(path, registry.files)
+    """Whether a file goes with its entry: weights from our two folders, what is beside them only from the blobs, since
+    an adapter among the models was put there by the user."""
+    weights = str(path) in entry.stored.weights
+    folders = (registry.files.models, registry.files.blobs) if weights else (registry.files.blobs,)
+    ours = entry.stored.fetched and inside(path, folders)
     return ours and path.is_file() and not used(path, others)
 
 
-def inside(path: Path, files: Files) -> bool:
-    """Whether it lies in a folder of ours; a link out of it does not."""
+def inside(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether it lies in one of the folders; a link out of them does not."""
     real = path.resolve()
-    return any(real.is_relative_to(folder.resolve()) for folder in (files.models, files.blobs))
+    return any(real.is_relative_to(folder.resolve()) for folder in folders)
 
 
 def used(path: Path, entries: Iterable[Entry]) -> bool:
-    return any(path in entry.files for entry in entries)
+    """Whether an entry has the file, by whatever path."""
+    real = path.resolve()
+    return any(real == file.resolve() for entry in entries for file in entry.files)
 
 
 def prune(registry: Registry) -> None:

@@ -72,6 +72,12 @@ def local(text: str) -> str:
     return rest
 
 
+def unsuffixed(text: str) -> str:
+    """The name without `:local`, in any case; `:cloud` is a tag here."""
+    text = text.strip()
+    return text[: -len(":local")] if text.lower().endswith(":local") else text
+
+
 def hint(text: str) -> str | None:
     """A name made of what of `text` can be kept, for a person to take; None where too little remains."""
     *before, last = unicodedata.normalize("NFKC", text).strip().split("/")

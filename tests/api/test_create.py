@@ -111,7 +111,8 @@ def test_what_is_wrong_is_refused_with_400(client: httpx.Client, body: dict[str,
     ("more", "text"),
     [
         ({"template": "{{ if }}"}, "template error: "),
-        ({"quantize": "Q9"}, "quantization is only supported for F16, BF16 and F32 models"),
+        ({"quantize": "Q9"}, "unsupported quantization type Q9"),
+        ({"quantize": "q4_0"}, "quantization is only supported for F16, BF16 and F32 models"),
     ],
 )
 def test_a_create_that_fails_at_once_has_its_status(client: httpx.Client, more: dict[str, str], text: str) -> None:

@@ -49,7 +49,7 @@ def test_english_by_locale(home: Path, starter: Path) -> None:
         (["add", "STARTER", "日本語"], "モデル名に使えません"),
         (["remove", "unknown"], "登録されていません"),
         (["run", "unknown", "hi"], "登録されていません"),
-        (["pull", "un known"], "取得元が分かりません"),
+        (["pull", "un known"], "モデル名に使えません"),
         (["pull", "pypi:numpy/x.gguf"], "取得元が分かりません"),
     ],
 )

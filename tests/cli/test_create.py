@@ -1,9 +1,11 @@
 """`hoshikage create`, as a program."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from fixtures.tiny_gguf import make_tiny
-from tests.program import hoshikage
+from tests.program import environment, hoshikage
 
 MODELFILE = '''# a comment
 FROM ./tiny.gguf
@@ -57,3 +59,13 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
     assert (missing.returncode, wrong.returncode) == (1, 1)
     assert missing.stderr.strip() == f"❌ no Modelfile found: {modelfile}"
     assert "invalid int value [many]" in wrong.stderr
+
+
+def test_a_modelfile_may_come_through_a_pipe_and_jinja_is_told_from_go(tmp_path: Path) -> None:
+    tiny, home = make_tiny(tmp_path / "tiny.gguf"), tmp_path / "home"
+    command = [sys.executable, "-m", "hoshikage", "create", "piped", "-f", "-"]
+    for text, code in ((f"FROM {tiny}\n", 0), (f"FROM {tiny}\nTEMPLATE {{% for m in messages %}}{{{{ 'x' }}}}\n", 1)):
+        done = subprocess.run(command, input=text, env=environment(home), capture_output=True, text=True, check=False)
+        assert done.returncode == code
+    assert "this is Jinja; leave TEMPLATE out" in done.stderr
+    assert "piped" in hoshikage(home, "list").stdout

@@ -97,5 +97,5 @@ def test_an_interrupt_ends_it_with_130_and_says_what_is_kept(tmp_path: Path) -> 
             process.send_signal(signal.SIGINT)
             rest = process.stderr.read()
     assert (process.returncode, seen[0]) == (130, "pulling manifest\n")
-    assert "次の pull で続きから" in rest
+    assert "次の pull は続きから" in rest
     assert "Traceback" not in rest

@@ -5,9 +5,11 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fixtures.tiny_gguf import make_tiny
+from fixtures.tiny_lora import make_lora
 from hoshikage.errors import FileMissing, ModelNotFound
 from hoshikage.models import atomic
 from hoshikage.models.disposal import delete, prune
@@ -121,3 +123,19 @@ def test_a_copy_has_the_same_digest_and_outlives_its_source(registry: Registry, 
     registry.remove("a")
     assert (copied.digest, copied.file) == (source.digest, source.file)
     assert registry.find("ME/B:V1").digest == source.digest
+
+
+def test_an_adapter_that_the_user_put_among_the_models_stays(registry: Registry) -> None:
+    file = fetched(registry, "base")
+    lora = make_lora(registry.files.models / "mine-lora.gguf")
+    stored = registry.find("base").stored
+    registry.register("tuned", msgspec.structs.replace(stored, adapters=(str(lora),)))
+    registry.remove("base")
+    assert delete(registry, "tuned").deleted == (file,)
+    assert lora.exists()
+
+
+def test_a_file_that_another_entry_names_by_another_path_stays(registry: Registry) -> None:
+    file = fetched(registry, "a")
+    registry.add(file.parent / ".." / file.parent.name / file.name, "b")
+    assert delete(registry, "a").deleted == ()

@@ -16,7 +16,7 @@ from hoshikage.errors import BadName, HoshikageError, ModelNotFound, UnknownSour
 from hoshikage.jobs.wire import CreateJob, PullJob
 from hoshikage.models import disposal
 from hoshikage.models.hubs.base import Progress
-from hoshikage.models.names import parse
+from hoshikage.models.names import parse, unsuffixed
 from hoshikage.models.pull import takers
 from hoshikage.services import unload_unregistered
 
@@ -26,7 +26,7 @@ Steps = AsyncGenerator[Progress, None]
 async def pull(request: Request) -> Response:
     """Fetch a model; two clients who want the same one follow one download."""
     asked = decode(await request.body(), PullRequest)
-    name = (asked.model or asked.name).strip().removesuffix(":local")
+    name = unsuffixed(asked.model or asked.name)
     try:
         takers(name)
     except UnknownSource as error:
@@ -91,7 +91,7 @@ async def delete(request: Request) -> Response:
         raise OllamaFault(400, "model is required")
     check(name, f'name "{name}" is invalid')
     found = services(request)
-    await asyncio.to_thread(disposal.delete, found.registry, name.removesuffix(":local"))
+    await asyncio.to_thread(disposal.delete, found.registry, unsuffixed(name))
     await unload_unregistered(found.registry, found.pool)
     return Response()
 
