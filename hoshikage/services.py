@@ -75,9 +75,10 @@ async def unload_unregistered(registry: Registry, pool: Pool) -> None:
 
 async def settle_digests(registry: Registry) -> None:
     """Hash in the background what was too large to be hashed when it was added; looks again from time to time."""
-    await asyncio.to_thread(prune, registry)
     while True:
         try:
+            await asyncio.to_thread(prune, registry)
+            await asyncio.to_thread(registry.mend)
             for entry in await asyncio.to_thread(registry.inexact):
                 await asyncio.to_thread(registry.settle, entry)
         except (OSError, RegistryCorrupt) as error:  # a full disk, say, which is not full for ever

@@ -152,6 +152,12 @@ class Registry:
         exact = all_exact(digests.values())
         return msgspec.structs.replace(stored, digest=made.digest, size=made.size, exact=exact), made
 
+    def mend(self) -> None:
+        """Write the manifests anew that are not what their entries' digests say, as a kill or a hand can leave them."""
+        for entry in self.entries():
+            if not entry.missing and not _has_digest(place(self.files.home, entry.parsed), entry.digest):
+                self.settle(entry)
+
     def _refuse_taken(self, name: str) -> None:
         try:
             taken = self.find(name)

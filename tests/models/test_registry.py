@@ -269,3 +269,13 @@ def test_a_path_that_is_not_utf_8_is_refused_with_the_reason(files: Files, tiny:
     shutil.copy(tiny, odd)
     with pytest.raises(NotGguf, match="UTF-8"):
         Registry(files).add(odd, "a")
+
+
+def test_a_manifest_that_is_not_what_the_digest_says_is_mended(files: Files, tiny: Path) -> None:
+    registry = Registry(files)
+    entry = registry.add(tiny, "a")
+    for damage in (b"{}", None):
+        path = place(files.home, entry.parsed)
+        path.write_bytes(damage) if damage else path.unlink()
+        registry.mend()
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == registry.find("a").digest == entry.digest
