@@ -66,7 +66,16 @@ def test_run_names_the_file_of_a_model_that_is_gone(program: Program, tmp_path: 
 
 
 def test_run_prints_ollamas_timings_and_names_the_flags_that_do_nothing(program: Program) -> None:
-    flags = ["--verbose", "--keepalive", "7m", "--nowordwrap", "--think", "--hidethinking"]
+    flags = [
+        "--format",
+        '{"enum": ["hello"]}',
+        "--verbose",
+        "--keepalive",
+        "7m",
+        "--nowordwrap",
+        "--think",
+        "--hidethinking",
+    ]
     done = hoshikage(program.home, "run", "starter", *flags, "Say", "hello.")
     titles = [line.partition(":")[0] for line in done.stderr.splitlines() if ":  " in line or line.endswith("/s")]
     assert done.returncode == 0, done.stderr
