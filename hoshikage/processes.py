@@ -4,12 +4,14 @@ make runs this before anything is installed. It knows neither pip nor compilers.
 """
 
 import os
+import selectors
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
+CHUNK_BYTES = 1 << 16
 END_SECONDS = 5.0
 """How long a program that was asked to end may take to clean up."""
 
@@ -28,6 +30,23 @@ def group(
         _end(process)
         if process.stdout:
             process.stdout.close()
+
+
+def lines(pipe: IO[bytes], quiet_seconds: float) -> Iterator[str]:
+    """What a program says, stripped, as it comes, and an empty line whenever it has said nothing for so long."""
+    rest = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not ready.select(quiet_seconds):
+                yield ""
+                continue
+            chunk = os.read(pipe.fileno(), CHUNK_BYTES)
+            if not chunk:
+                break
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode(errors="replace").strip() for line in whole)
+    yield rest.decode(errors="replace").strip()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

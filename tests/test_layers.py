@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent / "hoshikage"
 ROOMS = (
     "errors",
     "processes",
+    "atomic",
     "durations",
     "parsing",
     "settings",

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from hoshikage.models import atomic
+from hoshikage import atomic
 
 CONNECT_SECONDS = 1.0
 

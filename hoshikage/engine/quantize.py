@@ -8,7 +8,6 @@ import fcntl
 import os
 import re
 import secrets
-import selectors
 import signal
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hoshikage import atomic
 from hoshikage.errors import QuantizeFailed, RequestError
-from hoshikage.processes import group
+from hoshikage.processes import group, lines
 
 KINDS = {
     "F32": 0,
@@ -48,7 +48,6 @@ FIRST_SHARD = re.compile(r"(.+)-00001-of-(\d{5})\.gguf", re.DOTALL)
 TELL_SECONDS = 0.2
 """Most time between two figures, and so until a generator can be closed."""
 PARTIAL = ".quantizing"
-READ_BYTES = 1 << 16
 CHILD = (sys.executable, "-m", "hoshikage.engine.llama.quantizer")
 
 
@@ -80,7 +79,7 @@ def _written(source: Path, target: Path, number: int) -> Generator[tuple[int, in
         with _partial(target.parent) as partial:
             yield from _run(source, partial, number, total)
             partial.replace(target)
-            _flush(target.parent)
+            atomic.sync_folder(target.parent)
     except OSError as error:
         raise QuantizeFailed(reason=f"{target}: {error.strerror}") from error
 
@@ -93,22 +92,14 @@ def _shards(source: Path) -> list[Path]:
     return [source.with_name(f"{named[1]}-{number:05}-of-{named[2]}.gguf") for number in range(1, int(named[2]) + 1)]
 
 
-def _flush(folder: Path) -> None:
-    """Make a new name in the folder last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _run(source: Path, partial: Path, number: int, total: int) -> Generator[tuple[int, int], None, None]:
     """The child's figures. Raises QuantizeFailed if it has not said at the end that all is done."""
     environ = {**os.environ, "GGML_NO_BACKTRACE": "1"}
     last, done = "", 0
     with group([*CHILD, str(source), str(partial), str(number)], environ, subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101  it was asked for
         yield done, total
-        for line in _lines(process):
+        for line in lines(process.stdout, TELL_SECONDS):
             match line.split():
                 case ["progress", figure]:
                     done = min(int(figure), total)
@@ -121,22 +112,6 @@ def _run(source: Path, partial: Path, number: int, total: int) -> Generator[tupl
                     last = line.removeprefix("failed ")
             yield done, total
         raise QuantizeFailed(reason=last or _ending(process.wait()))
-
-
-def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
-    """What the child says, to its end; an empty line where it says nothing for TELL_SECONDS."""
-    assert process.stdout is not None  # noqa: S101  it was asked for
-    pending = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            if not selector.select(TELL_SECONDS):
-                yield ""
-            elif data := os.read(process.stdout.fileno(), READ_BYTES):
-                *lines, pending = (pending + data).split(b"\n")
-                yield from (line.decode("utf-8", "replace") for line in lines)
-            else:
-                return
 
 
 def _ending(code: int) -> str:

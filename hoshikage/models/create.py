@@ -12,7 +12,7 @@ import msgspec
 
 from hoshikage.engine.quantize import number_of, quantize
 from hoshikage.errors import CreateRefused, FileMissing, NotGguf, TemplateFailed
-from hoshikage.models.capabilities import kind_of
+from hoshikage.models.capabilities import check_part, kind_of
 from hoshikage.models.disposal import UPLOAD, sweep
 from hoshikage.models.entry import Entry, Stored
 from hoshikage.models.gguf import Header, read_header
@@ -75,8 +75,11 @@ def check_template(text: str) -> None:
 
 def check_adapter(path: str) -> None:
     """Raises CreateRefused."""
-    if (kind := kind_of(header_of(path))) != "adapter":
-        raise CreateRefused(reason=f"{path} is no LoRA adapter but a GGUF file of kind {kind!r}")
+    header = header_of(path)
+    try:
+        check_part(header, path, "adapter")
+    except NotGguf as error:
+        raise CreateRefused(reason=str(error)) from error
 
 
 def brought(path: str, registry: Registry) -> bool:
@@ -136,11 +139,9 @@ def quantized(base: Stored, kind: str, registry: Registry) -> Base:
     registry.files.blobs.mkdir(parents=True, exist_ok=True)
     # Named so that `prune` finds it, if this process is killed before it has its digest.
     target = registry.files.blobs / f"{UPLOAD}{uuid.uuid4().hex}"
-    size = source.stat().st_size  # clients show bytes; the quantizer counts tensors
     with closing(quantize(source, target, kind)) as steps:
         for done, total in steps:
-            completed = size * done // total if total else 0
-            yield Progress(status=status, digest=PSEUDO_DIGEST, total=size, completed=completed)
+            yield Progress(status=status, digest=PSEUDO_DIGEST, total=total, completed=done)
     try:
         yield Progress(status="verifying conversion")
         header_of(str(target))

@@ -14,7 +14,7 @@ import msgspec
 from filelock import FileLock
 from msgspec import Struct
 
-from hoshikage.models import atomic
+from hoshikage import atomic
 
 AT_ONCE_BYTES = 1 << 30
 """Files up to this size are hashed at once, larger ones in the background."""

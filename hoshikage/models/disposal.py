@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from hoshikage.models.blobs import LOCK, PARTIAL
 from hoshikage.models.entry import Entry
+from hoshikage.models.links import inside
 from hoshikage.models.registry import Registry
 
 log = logging.getLogger("hoshikage.models")
@@ -60,14 +61,8 @@ def goes(path: Path, entry: Entry, registry: Registry, others: Iterable[Entry]) 
     an adapter among the models was put there by the user."""
     weights = str(path) in entry.stored.weights
     folders = (registry.files.models, registry.files.blobs) if weights else (registry.files.blobs,)
-    ours = entry.stored.fetched and inside(path, folders)
+    ours = entry.stored.fetched and any(inside(path, folder) for folder in folders)
     return ours and path.is_file() and not used(path, others)
-
-
-def inside(path: Path, folders: Iterable[Path]) -> bool:
-    """Whether it lies in one of the folders; a link out of them does not."""
-    real = path.resolve()
-    return any(real.is_relative_to(folder.resolve()) for folder in folders)
 
 
 def used(path: Path, entries: Iterable[Entry]) -> bool:

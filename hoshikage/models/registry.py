@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
+from hoshikage import atomic
 from hoshikage.errors import BadName, FileMissing, ModelNotFound, NameTaken, NotGguf
-from hoshikage.models import atomic, mapfile
+from hoshikage.models import mapfile
 from hoshikage.models.digests import Digests, all_exact, file_digest
 from hoshikage.models.entry import Entry, Stored, checked, facts_of
 from hoshikage.models.gguf import read_header

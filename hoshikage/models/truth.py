@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
+from hoshikage import atomic
 from hoshikage.errors import RegistryCorrupt
-from hoshikage.models import atomic, mapfile
+from hoshikage.models import mapfile
 from hoshikage.models.blobs import FOLDER
 
 log = logging.getLogger("hoshikage.models")

@@ -163,7 +163,7 @@ def test_an_adapter_that_is_none_is_refused_before_anything_is_made(
 ) -> None:
     registry.add(tiny, "base")
     (tmp_path / "no.gguf").write_bytes(b"no")
-    for path, reason in ((tiny, "is no LoRA adapter"), (tmp_path / "no.gguf", "was not in GGUF format")):
+    for path, reason in ((tiny, "it is a model, not a LoRA adapter"), (tmp_path / "no.gguf", "was not in GGUF format")):
         with pytest.raises(CreateRefused, match=reason):
             made(Recipe(name="x", base="base", adapters=(str(path),)), registry)
 

@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.tiny_gguf import make_tiny
 from fixtures.tiny_lora import make_lora
+from hoshikage import atomic
 from hoshikage.errors import FileMissing, ModelNotFound
-from hoshikage.models import atomic
 from hoshikage.models.disposal import delete, prune
 from hoshikage.models.entry import Stored
 from hoshikage.models.registry import Registry

@@ -11,10 +11,10 @@ from typing import BinaryIO
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from hoshikage import atomic
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import ClientLeft, services
 from hoshikage.errors import DiskFull, ManifestUnusable
-from hoshikage.models import atomic
 from hoshikage.models.blobs import hexadecimal, place
 from hoshikage.models.disposal import UPLOAD
 from hoshikage.models.space import filling

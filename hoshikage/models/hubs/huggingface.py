@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from hoshikage import atomic
 from hoshikage.errors import BadName, DiskFull, HubFailed, UnknownSource
 from hoshikage.models.entry import Stored
 from hoshikage.models.hubs import hf_names
@@ -209,10 +210,7 @@ def refer(folder: Path, revision: str, commit: str) -> None:
     ref = folder / revision
     if revision == commit or (ref.is_file() and ref.read_text() == commit):
         return
-    ref.parent.mkdir(parents=True, exist_ok=True)
-    partial = ref.with_name(f"{ref.name}.{threading.get_native_id()}.tmp")
-    partial.write_text(commit)
-    partial.replace(ref)
+    atomic.write(ref, commit.encode())
 
 
 def pulling(file: File, completed: int) -> Progress:

@@ -1,17 +1,14 @@
 """`pip download` as a stream of progress, in a process group of its own. Knows no model."""
 
-import os
 import re
-import selectors
 import subprocess
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from hoshikage.errors import PipMissing, PullError
-from hoshikage.processes import group
+from hoshikage.processes import group, lines
 
 PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 VERSION = re.compile(r"pip (\d+)\.(\d+)")
@@ -23,7 +20,6 @@ SCRATCH = "pip"
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 5.0
 """The longest time without a sign, so that whoever reads can close the download."""
-CHUNK_BYTES = 1 << 16
 Steps = Generator[tuple[int, int], None, None]
 
 
@@ -58,7 +54,7 @@ def _progress(process: "subprocess.Popen[bytes]", scratch: Path) -> Steps:
     assert process.stdout is not None  # noqa: S101
     said = Said()
     done, told, told_at = 0, (-1, 0), time.monotonic()
-    for line in _lines(process.stdout):
+    for line in lines(process.stdout, LOOK_SECONDS):
         said.hear(line)
         done = max(done, said.done, 0 if line else arrived(scratch))
         if (done, said.total) != told or time.monotonic() - told_at >= QUIET_SECONDS:
@@ -92,23 +88,6 @@ class Said:
     def reason(self) -> str:
         """pip calls a package that it could not ask for one that does not exist: the broken connection is named too."""
         return f"pip: {self._error}" + (f" (connection broken: {self._broken})" if self._broken else "")
-
-
-def _lines(pipe: IO[bytes]) -> Iterator[str]:
-    """The lines as they come, and an empty one whenever there was none for LOOK_SECONDS."""
-    rest = b""
-    with selectors.DefaultSelector() as ready:
-        ready.register(pipe, selectors.EVENT_READ)
-        while True:
-            if not ready.select(LOOK_SECONDS):
-                yield ""
-                continue
-            chunk = os.read(pipe.fileno(), CHUNK_BYTES)
-            if not chunk:
-                break
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield from (line.decode(errors="replace").strip() for line in whole)
-    yield rest.decode(errors="replace").strip()
 
 
 def arrived(folder: Path) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
-from hoshikage.models import atomic
+from hoshikage import atomic
 from hoshikage.models.space import filling
 
 CHUNK_BYTES = 1 << 20

@@ -58,14 +58,6 @@ def reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def inside(path: Path, folder: Path) -> bool:
-    """Whether a path, all its links followed, stays below the folder."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a loop of links
-        return False
-
-
 def part(text: str, *, dots: bool = True) -> str:
     """The text as a part of a name: other letters become `-`; without any left it is `model-` and 8 digits."""
     fit = _UNFIT.sub("-", text if dots else text.replace(".", "-")).strip("-.")[:PART_LETTERS].rstrip("-.")

@@ -12,7 +12,8 @@ from typing import ClassVar
 from msgspec import structs
 
 from hoshikage.models.entry import Stored
-from hoshikage.models.stores.base import Found, Names, inside, part, reason
+from hoshikage.models.links import inside
+from hoshikage.models.stores.base import Found, Names, part, reason
 from hoshikage.models.stores.files import walk
 from hoshikage.models.stores.repository import Repository
 

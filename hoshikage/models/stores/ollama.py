@@ -9,8 +9,9 @@ from hoshikage.errors import BadName, ManifestUnusable
 from hoshikage.models.blobs import FOLDER, hexadecimal
 from hoshikage.models.entry import Stored
 from hoshikage.models.layers import MANIFEST_BYTES, Layer, configured, read, stored
+from hoshikage.models.links import inside
 from hoshikage.models.names import Name, parse
-from hoshikage.models.stores.base import Found, examined, inside, reason
+from hoshikage.models.stores.base import Found, examined, reason
 
 SEPARATORS = "-:"
 """Between `sha256` and the digest in a blob's file name; the colon is that of old versions."""
