@@ -45,8 +45,9 @@ def started(hub: Hub, home: Path, name: str, **more: str) -> "subprocess.Popen[s
 
 def finished(child: "subprocess.Popen[str]") -> list[dict[str, Any]]:
     """All that the process told, once it has ended."""
+    assert child.stdout is not None
     with child:
-        out, _ = child.communicate(timeout=100)
+        out = child.stdout.read()  # communicate() would pass over what readline() has taken from the pipe already
     return [json.loads(line) for line in out.splitlines()]
 
 
