@@ -19,6 +19,12 @@ HoshikageError
 │   ├── NotGguf              the file is not a GGUF model, or a damaged one
 │   ├── RegistryCorrupt      model_map.json and its last good copy cannot be read
 │   └── TemplateFailed       the chat template cannot be rendered
+├── AccessError              about who asks
+│   ├── KeyRefused           no API key, or one that is not known
+│   ├── ScopeMissing         the key may not do that
+│   ├── KeyNotFound          no key has that name or id
+│   ├── KeyNameTaken         a key has that name already
+│   └── KeysCorrupt          keys.json cannot be read
 ├── PullError                a model could not be fetched
 │   ├── UnknownSource        no hub takes this name
 │   ├── ManifestMissing      the Ollama registry has no such model
@@ -158,6 +164,43 @@ class TemplateFailed(ModelError):
     code = "template_failed"
     en = "template error: {reason}"
     ja = "テンプレートのエラー: {reason}"
+
+
+class AccessError(HoshikageError):
+    code = "access_error"
+
+
+class KeyRefused(AccessError):
+    code = "invalid_api_key"
+    en = (
+        "the API key is missing or not known here: send it as `Authorization: Bearer KEY`, `x-api-key` or `api-key`;"
+        " commands take it from HOSHIKAGE_API_KEY"
+    )
+    ja = "API キーがないか、登録されていません。環境変数 HOSHIKAGE_API_KEY にキーを入れてください。"
+
+
+class ScopeMissing(AccessError):
+    code = "missing_scope"
+    en = "this API key lacks the scope: {scope}"
+    ja = "この API キーには権限（{scope}）がありません。"
+
+
+class KeyNotFound(AccessError):
+    code = "key_not_found"
+    en = "no API key has the name or id '{name}'; see `hoshikage key list`"
+    ja = "名前か ID が '{name}' の API キーはありません。`hoshikage key list` で確認してください。"
+
+
+class KeyNameTaken(AccessError):
+    code = "key_name_taken"
+    en = "an API key has the name '{name}' already; choose another, or run `hoshikage key revoke {name}` first"
+    ja = "API キーの名前 '{name}' は使用中です。別の名前にするか、`hoshikage key revoke {name}` で無効にしてください。"
+
+
+class KeysCorrupt(AccessError):
+    code = "keys_corrupt"
+    en = "{path} cannot be read ({reason}); repair it, or delete it and make new keys"
+    ja = "{path} が読めません（{reason}）。修復するか、削除してキーを作り直してください。"
 
 
 class PullError(HoshikageError):

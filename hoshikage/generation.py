@@ -11,9 +11,9 @@ from hoshikage.errors import FileMissing, RequestError, Unsupported
 from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
 from hoshikage.models.registry import Registry
+from hoshikage.ramdisk.place import GB
 from hoshikage.sampling import merged
 from hoshikage.settings import Settings
-from hoshikage.snapshots import GB
 
 INT32_MAX = 2**31 - 1
 
@@ -25,10 +25,11 @@ class Backend:
     registry: Registry
     pool: Pool
     settings: Settings
-    places: tuple[wire.Place, ...] = ()
 
     def load(self, entry: Entry, options: Options) -> wire.Load:
-        """The command that loads a model; the load options of the request that comes first count."""
+        """The command that loads a model; the load options of the request that comes first count.
+
+        It names the original files; the keeper puts copies and the places of snapshots into it."""
         if (lost := entry.lost) is not None:
             raise FileMissing(path=lost)
         return wire.Load(
@@ -40,7 +41,6 @@ class Backend:
             num_parallel=self.settings.num_parallel,
             use_mmap=options.get("use_mmap") is not False,
             kv_bytes=int((self.settings.kv_memory_gb or 0) * GB),
-            places=self.places,
             step_ms=self.settings.step_budget_ms,
             speculation=self.settings.speculation,
             draft_path=self._draft_path(entry),

@@ -3,6 +3,7 @@
 A reader takes the text and the folder that a relative path is relative to.
 """
 
+import hashlib
 import ipaddress
 import math
 import os
@@ -29,6 +30,7 @@ ORIGIN_SCHEMES = tuple(
 PORTS = range(65536)
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 IPV4 = 4
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 YEAR_SECONDS = 365 * 24 * 3600.0
 """No timer is asked for more: a slip of the finger would otherwise be an overflow in the event loop."""
 
@@ -46,6 +48,10 @@ def path(raw: str, folder: Path) -> Path:
 
 def path_or_none(raw: str, folder: Path) -> Path | None:
     return path(raw, folder) if raw else None
+
+
+def path_or_off(raw: str, folder: Path) -> Path | None:
+    return None if raw.lower() == "off" else path(raw, folder)
 
 
 def paths(raw: str, folder: Path) -> tuple[Path, ...]:
@@ -116,6 +122,28 @@ def _duration(raw: str) -> float:
         return parse_duration(raw)
     except ValueError:
         return math.nan
+
+
+def secret_hashes(raw: str, _folder: Path) -> tuple[str, ...]:
+    """The sha256 of each secret of a list with commas; the secrets themselves are kept nowhere."""
+    given = (each.strip() for each in raw.split(",") if each.strip())
+    return tuple(hashlib.sha256(os.fsencode(each)).hexdigest() for each in given)
+
+
+def networks(raw: str, _folder: Path) -> tuple[Network, ...]:
+    """Addresses and networks of a list with commas."""
+    try:
+        return tuple(ipaddress.ip_network(each.strip()) for each in raw.split(",") if each.strip())
+    except ValueError as error:
+        raise ValueError(f"addresses and networks like 10.0.0.5 or 10.0.0.0/8 are allowed ({error})") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def port(raw: str, _folder: Path) -> int:

@@ -7,20 +7,23 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from hoshikage import ramdisk, snapshots
 from hoshikage.errors import RegistryCorrupt
 from hoshikage.generation import Backend
 from hoshikage.jobs.board import Board
+from hoshikage.keeper import Keeper
+from hoshikage.keys import Keys, keys_of
 from hoshikage.models.disposal import prune
 from hoshikage.models.home import registry_of as registry_of
 from hoshikage.models.pool import Policy, Pool
 from hoshikage.models.registry import Registry
-from hoshikage.ramdisk import Ramdisk
 from hoshikage.settings import Settings
 
 SETTLE_SECONDS = 600
 LOOK_SECONDS = 0.5
 """How often it is looked whether somebody has changed model_map.json by hand."""
+
+USES_SECONDS = 60
+"""How often it is written down when keys were used last."""
 
 log = logging.getLogger("hoshikage.services")
 
@@ -31,8 +34,9 @@ class Services:
 
     settings: Settings
     backend: Backend
-    ramdisk: Ramdisk
+    keeper: Keeper
     board: Board
+    keys: Keys
 
     @property
     def registry(self) -> Registry:
@@ -53,18 +57,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         max_pending=settings.max_queue + settings.num_parallel,
         load_timeout_seconds=timeout if timeout > 0 and not math.isinf(timeout) else None,
     )
-    pool, registry, found = Pool(policy), registry_of(settings), ramdisk.find(settings.ramdisk_path, settings.home)
-    log.info("RAM disk: %s", found.reason)
-    board = Board(registry.files)
-    tasks = [asyncio.create_task(work) for work in (settle_digests(registry), project_changes(registry, pool))]
+    keeper, registry = Keeper(settings), registry_of(settings)
+    await keeper.open()
+    pool, board, keys = Pool(policy, keeper.start), Board(registry.files), keys_of(settings)
+    works = settle_digests(registry), project_changes(registry, pool), keeper.watch(), note_uses(keys)
+    tasks = [asyncio.create_task(work) for work in works]
     try:
-        yield Services(settings, Backend(registry, pool, settings, snapshots.places(settings, found)), found, board)
+        yield Services(settings, Backend(registry, pool, settings), keeper, board, keys)
     finally:
         for task in tasks:
             task.cancel()
         await board.close()
         await pool.close()
-        await asyncio.to_thread(snapshots.put_away, settings, found)
+        await keeper.close()
+        await asyncio.to_thread(keys.uses.flush)
 
 
 async def unload_unregistered(registry: Registry, pool: Pool) -> None:
@@ -96,3 +102,10 @@ async def project_changes(registry: Registry, pool: Pool) -> None:
             except (OSError, RegistryCorrupt) as error:
                 log.error("%s", error)
                 await asyncio.sleep(SETTLE_SECONDS)
+
+
+async def note_uses(keys: Keys) -> None:
+    """Write down from time to time when keys were used last."""
+    while True:
+        await asyncio.sleep(USES_SECONDS)
+        await asyncio.to_thread(keys.uses.flush)

@@ -14,19 +14,23 @@ from dotenv import dotenv_values
 
 from hoshikage.errors import SettingsError
 from hoshikage.parsing import (
+    Network,
     address,
     boolean,
     gigabytes,
     home_of,
     integer,
     language_of,
+    networks,
     number,
     origins,
     path,
     path_or_none,
+    path_or_off,
     paths,
     port_or_off,
     seconds,
+    secret_hashes,
     text,
 )
 
@@ -200,6 +204,20 @@ class Settings:
         "further web origins that may ask, with commas; * = all",
         "アクセスを許す Web オリジン（カンマ区切り）",
     )
+    api_keys: tuple[str, ...] = setting(
+        "HOSHIKAGE_API_KEYS",
+        secret_hashes,
+        "",
+        "API keys that may do everything, with commas; long random ones (`openssl rand -hex 32`)",
+        "すべてを許す API キー（カンマ区切り）。`openssl rand -hex 32` などの長い乱数にしてください",
+    )
+    trusted_proxies: tuple[Network, ...] = setting(
+        "TRUSTED_PROXIES",
+        networks,
+        "",
+        "addresses and networks, with commas, whose X-Hoshikage-User or X-OpenWebUI-User-Id names the user who asks",
+        "利用者名のヘッダー（X-Hoshikage-User、X-OpenWebUI-User-Id）を信用する接続元（カンマ区切り）",
+    )
     max_body_mb: int = setting(
         "MAX_BODY_MB", integer(1, 2**20), "256", "largest request body in MiB", "リクエスト本文の上限（MiB）"
     )
@@ -219,27 +237,26 @@ class Settings:
         "a model's Go TEMPLATE counts before the Jinja template of its file",
         "モデルの Go テンプレート（TEMPLATE）をファイルの Jinja より優先する",
     )
-    ramdisk_path: Path = setting(
+    ramdisk_path: Path | None = setting(
         "RAMDISK_PATH",
-        path,
+        path_or_off,
         "/mnt/temp/hoshikage",
-        "a mounted RAM disk (tmpfs); where there is none, /dev/shm is used",
-        "RAM ディスクの場所",
+        "the RAM disk (tmpfs), mounted if that is allowed; else /dev/shm is used; off = none",
+        "RAM ディスクの場所。できればマウントし、できなければ /dev/shm を使う（off で無効）",
     )
     ramdisk_size_gb: float = setting(
         "RAMDISK_SIZE",
-        number(0.1, 2**16),
+        number(0, 2**16),
         "12",
-        "size of the RAM disk in GB",
-        "RAM ディスクの大きさ（GB）",
+        "most that models and KV snapshots take of the RAM disk in GB, at most half the memory; 0 = no RAM disk",
+        "RAM ディスクに置くモデルと会話の状態の上限（GB、メモリの半分まで）。0 は RAM ディスクなし",
     )
     great_timeout_minutes: float = setting(
         "GREAT_TIMEOUT",
         number(0, 2**20),
         "60",
-        "idle minutes after which the RAM disk is emptied",
-        "RAM ディスクを空にするまでの分数",
-        effective=False,
+        "minutes without a loaded model after which the RAM disk is emptied and unmounted",
+        "モデルが一つも載っていない状態が何分続いたら RAM ディスクを空にしてアンマウントするか",
     )
     chroma_path: Path = setting(
         "CHROMA_PATH",

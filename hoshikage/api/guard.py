@@ -26,6 +26,7 @@ STAINLESS = (
 )
 ALLOWED_HEADERS = ",".join([
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
+    "X-Api-Key,Api-Key",
     *(f"X-Stainless-{name}" for name in STAINLESS.split()),
 ])
 PREFLIGHT = {

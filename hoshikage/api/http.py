@@ -30,6 +30,9 @@ ESCAPES = (
 )
 """Go escapes the first three and the last two; U+0085 would end a line in the SSE readers of Python clients."""
 
+OWNER = "hoshikage.owner"
+"""Where the ASGI scope holds whose request it is."""
+
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -38,6 +41,11 @@ def services(request: Request) -> Services:
     if not isinstance(found, Services):
         raise TypeError("the app has no services")
     return found
+
+
+def owner_of(request: Request) -> str:
+    """Whose request it is: nothing said is ever shared between two owners."""
+    return str(request.scope[OWNER])
 
 
 def encode(value: object) -> bytes:

@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from hoshikage.cli.running import find_server
 from hoshikage.engine.build import gpu_present, installed_build
 from hoshikage.errors import HoshikageError
-from hoshikage.ramdisk import find
+from hoshikage.keeper import wish
+from hoshikage.ramdisk.place import Machine, State, expected
 from hoshikage.settings import Settings
 
 HELP = "check the installation"
@@ -47,8 +48,8 @@ def gpu() -> Iterator[Finding]:
 
 
 def memory(settings: Settings) -> Iterator[Finding]:
-    found = find(settings.ramdisk_path, settings.home)
-    yield ("✅" if found.folder else "⚠️"), f"RAM disk: {found.reason}"
+    state, reason = expected(wish(settings), Machine())
+    yield ("✅" if state is State.MOUNTED else "⚠️"), f"RAM disk: {state}: {reason}"
 
 
 def models(settings: Settings) -> Iterator[Finding]:

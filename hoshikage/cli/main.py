@@ -28,6 +28,7 @@ MODULES = {
         ("cp", "cp"),
         ("rm", "rm"),
         ("remove", "remove"),
+        ("key", "key"),
         ("doctor", "doctor"),
     )
 }

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hoshikage.cli.timings import Timings, of_usage
@@ -36,7 +37,7 @@ def private_engine(settings: Settings) -> "Iterator[tuple[Services, Wait]]":
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     try:
-        opening = open_services(settings)
+        opening = open_services(replace(settings, ramdisk_path=None))  # copies are for a server that stays
         services = wait(_entered(opening))
         try:
             yield services, wait

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from hoshikage.cli.running import Server, announced
 from hoshikage.cli.text import say, warn
 from hoshikage.engine.build import gpu_present, installed_build
+from hoshikage.keys import keys_of
+from hoshikage.parsing import is_loopback
 from hoshikage.settings import Settings
 
 HELP = "serve the registered models"
@@ -23,11 +25,14 @@ GRACE_SECONDS = 3.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 11434; 0 = any free one)")
+    parser.add_argument("--insecure", action="store_true", help="let other machines ask without an API key")
 
 
-def execute(_args: argparse.Namespace, settings: Settings) -> int:
+def execute(args: argparse.Namespace, settings: Settings) -> int:
     logging.basicConfig(level=logging.DEBUG if settings.debug else logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    if not guarded(settings, insecure=args.insecure):
+        return 1
     sockets = listen(settings)
     if not sockets:
         warn(settings.language, "no_address")
@@ -35,9 +40,20 @@ def execute(_args: argparse.Namespace, settings: Settings) -> int:
     addresses = tuple(url(each) for each in sockets)
     with announced(Server(os.getpid(), str(settings.home), addresses), os.environ):
         greet(settings, sockets)
-        asyncio.run(serve(settings, sockets))
+        asyncio.run(serve(settings, sockets, insecure=args.insecure))
     say(settings.language, "stopped")
     return 0
+
+
+def guarded(settings: Settings, *, insecure: bool) -> bool:
+    """Whether the server may listen there; says what is wrong with its keys. Raises KeysCorrupt."""
+    ring = keys_of(settings).ring()
+    loopback = is_loopback(settings.host)
+    if ring.keys or (loopback and not ring.required):
+        return True
+    said = "key_none_left" if ring.required else "insecure" if insecure else "no_key"
+    warn(settings.language, said, host=settings.host)
+    return loopback or insecure
 
 
 def listen(settings: Settings) -> list[socket.socket]:
@@ -81,7 +97,7 @@ def greet(settings: Settings, sockets: list[socket.socket]) -> None:
         warn(settings.language, "gpu_unused", gpu=gpu)
 
 
-async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
+async def serve(settings: Settings, sockets: list[socket.socket], *, insecure: bool) -> None:
     from hypercorn.asyncio import serve as run_app
     from hypercorn.config import Config
 
@@ -94,7 +110,8 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
     config.graceful_timeout = GRACE_SECONDS
     config.loglevel = "WARNING"
     async with open_services(settings) as services:
-        await run_app(create_app(services), config, shutdown_trigger=stop_signal().wait)  # type: ignore[arg-type]
+        app = create_app(services, insecure=insecure)
+        await run_app(app, config, shutdown_trigger=stop_signal().wait)  # type: ignore[arg-type]
 
 
 def stop_signal() -> asyncio.Event:

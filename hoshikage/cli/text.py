@@ -88,6 +88,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⚠️ モデル '{name}' を停止できませんでした。",
         "Warning: unable to stop model '{name}'",
     ),
+    "no_key": (
+        "❌ {host} はほかのパソコンから使えますが、API キーがありません。`hoshikage key add 名前` で作ってください"
+        "（キーなしで起動するには --insecure）。",
+        "❌ Other machines reach {host}, and there is no API key. Make one with `hoshikage key add NAME`,"
+        " or set HOSHIKAGE_API_KEYS; --insecure serves without.",
+    ),
+    "insecure": (
+        "⚠️ {host} に届く人は誰でも、キーなしで使えます（--insecure）。",
+        "⚠️ Whoever reaches {host} may ask without a key (--insecure).",
+    ),
+    "key_added": (
+        "✅ API キー '{name}'（ID {id}、権限 {scopes}）を作りました。キーはここに一度だけ表示します:",
+        "✅ API key '{name}' (id {id}, scopes {scopes}) was made. This is the only time it is shown:",
+    ),
+    "key_revoked": ("🗑️ API キー '{name}'（ID {id}）を無効にしました。", "🗑️ API key '{name}' (id {id}) was revoked."),
+    "key_none_left": (
+        "⚠️ キーがなくなりました。サーバーは誰も受け付けません。新しいキーを作るか、"
+        "`hoshikage key open` でキーなしに戻してください。",
+        "⚠️ No key is left, and the server lets nobody in. Make a new one, or run `hoshikage key open` to need none.",
+    ),
+    "key_open": (
+        "🔓 API キーは不要になりました。",
+        "🔓 No API key is needed any more.",
+    ),
+    "key_still": (
+        "❌ キーがまだ {count} 個あります。先に `hoshikage key revoke` で無効にしてください。",
+        "❌ There are still {count} keys; revoke them first with `hoshikage key revoke`.",
+    ),
     "better_name": ("💡 使える名前の例: {name}", "💡 A name that can be used: {name}"),
     "one_of": ("❌ 一度に指定できるのは {flags} のうち一つだけです。", "❌ Only one of {flags} can be given."),
     "flag_ignored": (

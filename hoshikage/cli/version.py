@@ -9,6 +9,7 @@ from msgspec import Struct
 from hoshikage.cli.asking import asked
 from hoshikage.cli.running import find_server
 from hoshikage.cli.text import warn
+from hoshikage.errors import HoshikageError
 from hoshikage.settings import Settings
 
 HELP = "tell the version"
@@ -29,6 +30,17 @@ def execute(_args: argparse.Namespace, settings: Settings) -> int:
     print(f"hoshikage version is {own}")
     if server is None:
         warn(settings.language, "no_server_warning")
-    elif (other := asked(server.addresses[0], "/v1/status", Status).version) != own:
-        warn(settings.language, "other_version", version=other)
+    else:
+        compare(own, server.addresses[0], settings.language)
     return 0
+
+
+def compare(own: str, address: str, language: str) -> None:
+    """Tells the server's version where it is another one, or why it is not known."""
+    try:
+        other = asked(address, "/v1/status", Status).version
+    except HoshikageError as error:
+        warn(language, "error", message=error.text(language))
+        return
+    if other != own:
+        warn(language, "other_version", version=other)

@@ -186,6 +186,10 @@ class Engine:
         """The worker's counters. Raises EngineCrashed."""
         return await self._ask(wire.Statistics(0), wire.Counters)
 
+    async def ended(self) -> None:
+        """Wait until the worker is gone, and has saved what it saves."""
+        await self._process.wait()
+
     async def close(self) -> None:
         """End the worker: all its memory goes back to the system."""
         await _end(self._process, self._link, patience=SAVE_SECONDS)

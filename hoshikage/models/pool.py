@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,13 @@ log = logging.getLogger("hoshikage.pool")
 
 Key = tuple[Path, tuple[str, ...]]
 """What a worker has loaded: the model's file and its adapters."""
+Start = Callable[[Load, float | None], Awaitable[Engine]]
+"""Starts a worker, within so many seconds. Raises LoadFailed."""
+
+
+async def start(load: Load, timeout_seconds: float | None) -> Engine:
+    """A worker with the files that `load` names."""
+    return await Engine.start(load, timeout_seconds=timeout_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +74,9 @@ class Lease:
 class Pool:
     """At most one worker for a file and its adapters; requests for a model that is not loaded load it once."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, start: Start = start) -> None:
         self.policy = policy
+        self._starter = start
         self._loaded: dict[Key, Loaded] = {}
         self._room = asyncio.Condition()
         self._closing: set[asyncio.Task[None]] = set()
@@ -128,7 +136,7 @@ class Pool:
         return loaded
 
     def _start(self, load: Load) -> "asyncio.Task[Engine]":
-        task = asyncio.create_task(Engine.start(load, timeout_seconds=self.policy.load_timeout_seconds))
+        task = asyncio.ensure_future(self._starter(load, self.policy.load_timeout_seconds))
         task.add_done_callback(lambda t: t.cancelled() or t.exception())  # a failure is told to whoever waits
         return task
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from hoshikage.engine.build import installed_build
-from tests.program import Program, environment, hoshikage, serve
+from tests.program import Program, environment, hoshikage, ramdisk_of, serve
 
 
 @pytest.fixture
@@ -102,6 +102,13 @@ def test_the_commands_find_the_home_of_the_running_server(server: Program) -> No
     assert " - starter: " in done.stdout
 
 
+def test_doctor_tells_the_state_of_the_ram_disk_and_makes_none(home: Path) -> None:
+    said = [hoshikage(home, "doctor", **more).stdout for more in ({}, {"RAMDISK_PATH": "off"})]
+    assert f"✅ RAM disk: mounted: {ramdisk_of(home)} is in memory\n" in said[0]
+    assert "⚠️ RAM disk: off: turned off by RAMDISK_PATH or RAMDISK_SIZE\n" in said[1]
+    assert not ramdisk_of(home).exists()
+
+
 def test_doctor_names_a_missing_file_and_its_exit_code_tells(home: Path, starter: Path, tmp_path: Path) -> None:
     assert hoshikage(home, "doctor").returncode == 0
     link = tmp_path / "gone.gguf"
@@ -167,10 +174,10 @@ def alive(pid: int) -> bool:
 
 
 def test_variables_without_effect_are_said_once(home: Path) -> None:
-    with serve(home, None, GREAT_TIMEOUT="4", OLLAMA_FLASH_ATTENTION="1") as program:
+    with serve(home, None, SENTENCE_BERT_MODEL="x", OLLAMA_FLASH_ATTENTION="1") as program:
         assert program.process.stdout
         said = [program.process.stdout.readline() for _ in range(2)]
-    assert said[1].endswith("効果のない変数: GREAT_TIMEOUT, OLLAMA_FLASH_ATTENTION\n")
+    assert said[1].endswith("効果のない変数: SENTENCE_BERT_MODEL, OLLAMA_FLASH_ATTENTION\n")
 
 
 def test_a_gpu_that_the_build_cannot_use_is_said_by_doctor_and_at_the_start(home: Path, tmp_path: Path) -> None:

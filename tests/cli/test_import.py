@@ -57,7 +57,7 @@ def test_a_model_of_ollamas_store_is_served_where_it_lies(home: Path, tree: Olla
         path.chmod(path.stat().st_mode & 0o555)
     before, blob = state(tree.root), weights(tree)
     imported(home, tree)
-    with serve(home, RAMDISK_PATH=str(home / "none")) as program:
+    with serve(home, RAMDISK_PATH="off") as program:
         answer = ask(program)
         assert answer.status_code == 200, answer.text
         assert answer.json()["eval_count"] > 0

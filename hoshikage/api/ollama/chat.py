@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaFault
-from hoshikage.api.http import services, until_disconnect
+from hoshikage.api.http import owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.loading import load_or_unload, warnings_of
 from hoshikage.api.ollama.replies import Asked, answered
@@ -24,7 +24,7 @@ async def chat(request: Request) -> Response:
     entry = backend.registry.run(asked.model)
     if not asked.messages:
         return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
-    turned = to_chat(asked, "local")
+    turned = to_chat(asked, owner_of(request))
     tools = asked.tools or any(message.tool_calls for message in asked.messages)
     warnings = (*warnings_of(asked), *(["tools-ignored"] if tools else []))
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings)

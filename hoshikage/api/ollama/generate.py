@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaFault
-from hoshikage.api.http import services, until_disconnect
+from hoshikage.api.http import owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.loading import load_or_unload, warnings_of
 from hoshikage.api.ollama.replies import Asked, answered
@@ -25,7 +25,7 @@ async def generate(request: Request) -> Response:
     refuse_unbuilt(asked, entry.name)
     if not asked.prompt:
         return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
-    turned = to_completion(asked, "local")
+    turned = to_completion(asked, owner_of(request))
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
     return await answered(request, answer, complete(backend, turned))
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.errors import openai_body
-from hoshikage.api.http import Stream, encode, json_reply, services, until_disconnect, warning_headers
+from hoshikage.api.http import Stream, encode, json_reply, owner_of, services, until_disconnect, warning_headers
 from hoshikage.api.openai.logprobs import content
 from hoshikage.api.openai.options import sampling_of
 from hoshikage.api.openai.wire import Ask, decode, to_ask
@@ -25,7 +25,7 @@ SSE = "text/event-stream; charset=utf-8"
 async def completions(request: Request) -> Response:
     """Continue the messages, as one object or as server-sent events."""
     body = await request.body()
-    ask = to_ask(decode(body), sampling_of(body), "local")
+    ask = to_ask(decode(body), sampling_of(body), owner_of(request))
     backend = services(request).backend
     name = backend.registry.run(ask.chat.model).name
     deltas = chat(backend, ask.chat)

@@ -4,6 +4,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
+from msgspec import to_builtins
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,12 +15,11 @@ from hoshikage.models.pool import Loaded
 
 async def status(request: Request) -> Response:
     opened = services(request)
-    pool, disk = opened.pool, opened.ramdisk
     models = []
-    for loaded in pool.loaded():
+    for loaded in opened.pool.loaded():
         with suppress(EngineCrashed):
             models.append(await counters(loaded))
-    ramdisk = {"folder": str(disk.folder) if disk.folder else None, "reason": disk.reason}
+    ramdisk = to_builtins(opened.keeper.report())
     found = {"status": "ok", "version": version("hoshikage"), "models": models, "ramdisk": ramdisk}
     return json_reply(found, media_type="application/json")
 
