@@ -18,8 +18,8 @@ import msgspec
 from filelock import FileLock
 from msgspec import Meta, Struct
 
+from hoshikage import atomic
 from hoshikage.errors import KeyNameTaken, KeyNotFound, KeysCorrupt
-from hoshikage.models import atomic
 from hoshikage.settings import Settings
 
 log = logging.getLogger("hoshikage.keys")
