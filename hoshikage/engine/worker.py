@@ -16,14 +16,13 @@ from queue import Empty, SimpleQueue
 from hoshikage.engine import startup, wire
 from hoshikage.engine.constrained import Constraints, Inbox
 from hoshikage.engine.desk import Desk, Work
+from hoshikage.engine.idle import Idle
 from hoshikage.engine.llama import library
 from hoshikage.engine.reader import Reader
 from hoshikage.engine.speaker import Speaker
 from hoshikage.errors import HoshikageError
 
 PR_SET_PDEATHSIG = 1
-SAVE_AFTER_SECONDS = 0.5
-"""Without work, before the next idle sequence is saved."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may hold the interpreter while another waits: the speaker must not hold up the next step."""
 
@@ -81,9 +80,11 @@ def listen(link: socket.socket, frames: "wire.Frames[wire.Command]", reader: Rea
 
 
 def step_until_closed(desk: Desk, inbox: Inbox, speaker: Speaker) -> None:
+    idle = Idle()
     try:
-        while take_all(desk, inbox, speaker):
+        while take_all(desk, inbox, speaker, idle):
             if desk.busy:
+                idle.worked()
                 speaker.say(desk.step())
     except HoshikageError as error:
         log.error("%s", error)
@@ -92,10 +93,10 @@ def step_until_closed(desk: Desk, inbox: Inbox, speaker: Speaker) -> None:
         sys.exit(1)
 
 
-def take_all(desk: Desk, inbox: Inbox, speaker: Speaker) -> bool:
+def take_all(desk: Desk, inbox: Inbox, speaker: Speaker, idle: Idle) -> bool:
     """Take in what is there, waiting only when there is nothing to do. False when the gateway has gone."""
     try:
-        item = inbox.get_nowait() if desk.busy else first(desk, inbox)
+        item = inbox.get_nowait() if desk.busy else first(desk, inbox, idle)
         while item is not None:
             speaker.say(desk.take(item))
             item = inbox.get_nowait()
@@ -104,14 +105,17 @@ def take_all(desk: Desk, inbox: Inbox, speaker: Speaker) -> bool:
     return False
 
 
-def first(desk: Desk, inbox: Inbox) -> Work | None:
+def first(desk: Desk, inbox: Inbox, idle: Idle) -> Work | None:
     """The next command; while none comes, what is worth it is saved and what is not needed is given back."""
     while True:
+        left = idle.left
+        if left == 0:
+            idle.rested(more=desk.rest())
+            continue
         try:
-            return inbox.get(timeout=SAVE_AFTER_SECONDS)
+            return inbox.get(timeout=left)
         except Empty:
-            if not desk.rest():
-                return inbox.get()
+            continue
 
 
 if __name__ == "__main__":
