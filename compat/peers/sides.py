@@ -55,6 +55,11 @@ class Side(ABC):
             self._process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         return started
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def stop(self) -> None:
         """SIGTERM, and wait: what a server saves when it stops is saved then. One that hangs in a prefill is killed."""
         process, self._process = self._process, None
