@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psutil
 
 from compat.peers import llama_server
 from compat.peers.startup import free_ports
@@ -134,7 +135,7 @@ class Ours(Side):
         async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
             body = {"model": MODEL, "keep_alive": 0}
             (await client.post(f"http://127.0.0.1:{self.port}/api/generate", json=body)).raise_for_status()
-        await until(lambda: not self.get("/api/ps")["models"] and not self.get("/v1/status")["models"])
+        await until(lambda: not psutil.Process(self.pid).children())
 
     def context(self) -> int:
         """The window in tokens of the loaded model."""
