@@ -28,7 +28,9 @@ class Finding:
     reached: bool
 
     def __str__(self) -> str:
-        return f"| {self.measure} | {self.model} | {self.target} | {self.measured} | {'yes' if self.reached else 'no'} |"
+        return (
+            f"| {self.measure} | {self.model} | {self.target} | {self.measured} | {'yes' if self.reached else 'no'} |"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,13 @@ class Loaders:
     ram: Ours
     disk: Ours
 
+    @classmethod
+    def made(cls, folder: Path, path: Path, within: Sequence[str] = (), **settings: str) -> "Loaders":
+        """With homes in `folder`; `within` is what the servers' commands begin with."""
+        ram, disk = Ours(folder / "ram", path, **settings), Ours(folder / "disk", path, RAMDISK_PATH="off", **settings)
+        ram.within = disk.within = within
+        return cls(path, ram, disk)
+
 
 @dataclass(slots=True)
 class Rounds:
@@ -49,36 +56,32 @@ class Rounds:
 async def loading(chosen: Chosen) -> Findings:
     rows, notes = [], []
     for model in chosen.models:
-        async with loaders(pulled(MODELS[model][1])) as sides:
-            found, letter = await rounds(sides, chosen.pairs), MODELS[model][0]
+        letter, path = MODELS[model][0], pulled(MODELS[model][1])
+        with own(path) as file:
+            sides = Loaders.made(file.parent, file)
+            async with running(sides):
+                found = await rounds(sides, chosen.pairs)
             rows += compared(found, letter, BOUND)
-            notes.append(f"{letter}: {described(found, sides.path)}")
+            notes.append(f"{letter}: {described(found, file)}")
     return Findings(rows, notes)
 
 
-@asynccontextmanager
-async def loaders(path: Path) -> AsyncIterator[Loaders]:
-    """Both servers running, the model's copy made and no model loaded.
-
-    The file is another one on the same disk: pages that somebody else has mapped cannot be dropped.
-    """
-    with tempfile.TemporaryDirectory(dir=path.parent) as made_in:
-        folder = Path(made_in)
-        own = folder / path.name
-        shutil.copyfile(path, own)
-        made = Loaders(own, Ours(folder / "ram", own), Ours(folder / "disk", own, RAMDISK_PATH="off"))
-        async with running(made.ram, made.disk):
-            await staged(made.ram)
-            await made.disk.unload()
-            yield made
+@contextmanager
+def own(path: Path) -> Iterator[Path]:
+    """Another file of the same bytes on the same disk: pages that somebody else has mapped cannot be dropped."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        yield Path(shutil.copyfile(path, Path(folder) / path.name))
 
 
 @asynccontextmanager
-async def running(*sides: Ours) -> AsyncIterator[None]:
+async def running(sides: Loaders) -> AsyncIterator[None]:
+    """Both servers, the model's copy made and no model loaded."""
     with ExitStack() as stack:
-        for side in sides:
+        for side in (sides.ram, sides.disk):
             stack.callback(side.stop)
             await side.start()
+        await staged(sides.ram)
+        await sides.disk.unload()
         yield
 
 

@@ -36,12 +36,16 @@ async def saved(side: Ours, path: str) -> Finding:
     """How long it takes until the conversation has a snapshot. Raises TimeoutError after PATIENCE_SECONDS."""
     folder, started = Path(status(side).ramdisk.folder or side.folder), time.perf_counter()
     async with asyncio.timeout(PATIENCE_SECONDS), httpx.AsyncClient(base_url=url(side)) as client:
-        while not list(folder.rglob("*.kv")):
+        while not snapshots(folder):
             (await client.get(path)).raise_for_status()
             await asyncio.sleep(EVERY_SECONDS)
     took = time.perf_counter() - started
     what = f"a conversation is saved though {path} is asked every {EVERY_SECONDS} s"
     return Finding(what, "S", f"≤ {SAVED_SECONDS} s", f"{took:.1f} s", took <= SAVED_SECONDS)
+
+
+def snapshots(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.kv"))
 
 
 async def watched(side: Ours, path: str, seconds: float) -> Finding:

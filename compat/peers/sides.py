@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -113,7 +113,9 @@ WAKE = Ask("Good morning", 1)
 
 
 class Ours(Side):
-    """`hoshikage serve`; settings of its own by environment variables."""
+    """`hoshikage serve`; settings of its own by environment variables, `within` what its command begins with."""
+
+    within: Sequence[str] = ()
 
     def __init__(self, folder: Path, model: Path, **settings: str) -> None:
         super().__init__(folder)
@@ -125,7 +127,7 @@ class Ours(Side):
         assert added.returncode == 0, added.stderr
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "hoshikage", "serve", "--port", str(self.port)]
+        return [*self.within, sys.executable, "-m", "hoshikage", "serve", "--port", str(self.port)]
 
     def environ(self) -> dict[str, str]:
         return environment(self.folder, **self.settings)
