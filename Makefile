@@ -42,6 +42,12 @@ compat: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m compat.peers.startup
+	$(BIN)/python -m compat.peers.idle
+	$(BIN)/python -m compat.peers.polling
+	$(BIN)/python -m compat.peers.first_token
+	$(BIN)/python -m compat.peers.loading
+	$(BIN)/python -m compat.peers.throttled
+	$(BIN)/python -m compat.peers.returning
 	$(BIN)/python -m compat.peers.listing
 	$(BIN)/python -m compat.peers.step_overhead
 	$(BIN)/python -m compat.peers.two_engines
