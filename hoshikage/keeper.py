@@ -20,9 +20,9 @@ from hoshikage.ramdisk.place import Machine, Wish
 from hoshikage.ramdisk.store import Report, Store, log
 from hoshikage.settings import Settings
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 2.0
 """How often it is looked whether the RAM disk has been idle for long enough."""
-LOOKS = 10
+LOOKS = 5
 """Every so often, it is looked whether memory has become short."""
 
 

@@ -19,7 +19,7 @@ from hoshikage.models.registry import Registry
 from hoshikage.settings import Settings
 
 SETTLE_SECONDS = 600
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 2.0
 """How often it is looked whether somebody has changed model_map.json by hand."""
 
 USES_SECONDS = 60
