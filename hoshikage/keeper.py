@@ -12,7 +12,7 @@ from hoshikage import snapshots
 from hoshikage.engine.client import Engine
 from hoshikage.engine.wire import Load
 from hoshikage.errors import HoshikageError, LoadFailed
-from hoshikage.models.gguf import read_header
+from hoshikage.models.headers import header_of
 from hoshikage.models.shards import shards
 from hoshikage.ramdisk.copies import Set
 from hoshikage.ramdisk.disk import Ramdisk
@@ -126,5 +126,5 @@ def copied(load: Load, copies: dict[Path, Path]) -> Load:
 def _sets(load: Load) -> Iterator[Set]:
     for path in map(Path, filter(None, (load.path, load.draft_path))):
         with contextlib.suppress(HoshikageError, OSError):
-            yield shards(path, read_header(path))
+            yield shards(path, header_of(path))
     yield from ((Path(each),) for each in load.adapters)

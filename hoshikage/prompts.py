@@ -6,13 +6,12 @@ A Go TEMPLATE comes before the Jinja template of the file, as in Ollama; one tha
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from hoshikage.conversation import Message
 from hoshikage.engine.wire import Ready
-from hoshikage.errors import FileMissing, LoadFailed, NotGguf, TemplateFailed
+from hoshikage.errors import LoadFailed, NotGguf, TemplateFailed
 from hoshikage.models.entry import Entry
-from hoshikage.models.gguf import read_header
+from hoshikage.models.headers import header_of
 from hoshikage.templates import go_chat
 from hoshikage.templates.render import render
 
@@ -28,7 +27,7 @@ Text = Callable[[Ready], str]
 def prompt_of(entry: Entry, messages: Sequence[Message], *, go: bool = True, template: str | None = None) -> Text:
     """The prompt of a chat. `template` is Go text in place of the model's own; without `go` its Jinja template is used.
 
-    The model's own SYSTEM comes first where none is given. Raises FileMissing, LoadFailed or TemplateFailed.
+    The model's own SYSTEM comes first where none is given. Raises LoadFailed or TemplateFailed.
     Reading and rendering a hostile template takes up to seconds: not for the event loop.
     """
     if entry.system and (not messages or messages[0].role != "system"):
@@ -61,15 +60,6 @@ def tell(name: str, reason: str) -> None:
 def jinja_template(entry: Entry) -> str:
     """The chat template of the model's file. Raises FileMissing or LoadFailed."""
     try:
-        status = entry.file.stat()
-        return _template(entry.file, status.st_size, status.st_mtime_ns)
-    except FileNotFoundError as error:
-        raise FileMissing(path=entry.file) from error
+        return header_of(entry.file).chat_template or PLAIN
     except NotGguf as error:
         raise LoadFailed(reason=str(error)) from error
-
-
-@functools.lru_cache(maxsize=64)
-def _template(file: Path, _size: int, _mtime_ns: int) -> str:
-    """Keyed by size and mtime, so that a header is read once a version of the file."""
-    return read_header(file).chat_template or PLAIN
