@@ -39,6 +39,8 @@ HoshikageError
 │   └── HashMismatch         what arrived is not what was asked for
 └── EngineError              about a worker process
     ├── LoadFailed           llama.cpp refused the model
+    │   ├── LoadCrashed      the worker ended while it loaded the model
+    │   └── CoolingDown      that has happened so often that it is not tried for a while
     ├── QuantizeFailed       llama.cpp could not write the model in a smaller type
     ├── EngineCrashed        the worker ended while it had work
     ├── SequenceFailed       one sequence could not go on
@@ -281,6 +283,24 @@ class LoadFailed(EngineError):
     code = "load_failed"
     en = "the model could not be loaded: {reason}"
     ja = "モデルのロードに失敗しました: {reason}"
+
+
+class LoadCrashed(LoadFailed):
+    pass
+
+
+class CoolingDown(LoadFailed):
+    """`seconds` are left, a whole number."""
+
+    code = "cooling_down"
+    en = (
+        "the model could not be loaded: its worker has crashed {crashes} times while loading, at last: {reason};"
+        " it is tried again in {seconds} seconds, or at once when its file has changed"
+    )
+    ja = (
+        "モデルのロード中に推論プロセスが {crashes} 回異常終了しました（最後の原因: {reason}）。"
+        "{seconds} 秒後に再び試せます。ファイルを取り直した場合はすぐに試せます。"
+    )
 
 
 class QuantizeFailed(EngineError):

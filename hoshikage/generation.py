@@ -1,13 +1,16 @@
 """What chat and completion have in common: from a prompt and its options to deltas. Knows no dialect and no HTTP."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
-from hoshikage.errors import FileMissing, RequestError, Unsupported
+from hoshikage.errors import EngineCrashed, FileMissing, RequestError, Unsupported
 from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
 from hoshikage.models.registry import Registry
@@ -16,6 +19,8 @@ from hoshikage.sampling import merged
 from hoshikage.settings import Settings
 
 INT32_MAX = 2**31 - 1
+
+log = logging.getLogger("hoshikage.generation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +84,53 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
     options = {**request.defaults, **entry.parameters, **request.options}
     sampling = merged(options)
     ceiling, most = whole(options, "num_ctx", 0, least=0), whole(options, "num_predict", -1, least=-INT32_MAX)
+    command = wire.Generate(
+        id=0,
+        owner=request.owner,
+        prompt="",
+        sampling=sampling,
+        max_tokens=most if most > 0 else -1,
+        num_ctx=ceiling,
+        stop=stops(entry, options),
+        context=prompt.context,
+        return_tokens=prompt.return_tokens,
+        constraint=request.constraint,
+        logprobs=request.logprobs,
+    )
     text = await asyncio.to_thread(prompt.text)
-    async with backend.pool.acquire(entry.name, backend.load(entry, options), request.keep_alive) as lease:
-        command = wire.Generate(
-            id=0,
-            owner=request.owner,
-            prompt=await asyncio.to_thread(text, lease.engine.ready),
-            sampling=sampling,
-            max_tokens=most if most > 0 else -1,
-            num_ctx=ceiling,
-            stop=stops(entry, options),
-            context=prompt.context,
-            return_tokens=prompt.return_tokens,
-            constraint=request.constraint,
-            logprobs=request.logprobs,
-        )
-        async with aclosing(lease.engine.generate(command)) as events:
-            async for event in events:
-                yield _delta(event, lease)
+
+    async def attempt() -> AsyncGenerator[Delta, None]:
+        async with backend.pool.acquire(entry.name, backend.load(entry, options), request.keep_alive) as lease:
+            rendered = await asyncio.to_thread(text, lease.engine.ready)
+            async with aclosing(lease.engine.generate(structs.replace(command, prompt=rendered))) as events:
+                async for event in events:
+                    yield _delta(event, lease)
+
+    async with aclosing(replayed(attempt, entry.name)) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+async def replayed(attempt: Callable[[], AsyncGenerator[Delta, None]], name: str) -> AsyncGenerator[Delta, None]:
+    """The deltas of an attempt; when its worker crashes before any text has come, those of a second one go on.
+
+    Never a third: a request that crashes its worker must not do so again and again.
+    """
+    started = begun = False
+    try:
+        async with aclosing(attempt()) as deltas:
+            async for delta in deltas:
+                started, begun = True, not isinstance(delta, Started)
+                yield delta
+            return
+    except EngineCrashed as error:
+        if begun:
+            raise
+        log.warning("%s: %s; a request without text yet is sent again", name, error)
+    async with aclosing(attempt()) as deltas:
+        async for delta in deltas:
+            if not (started and isinstance(delta, Started)):
+                yield delta
 
 
 def check_generates(entry: Entry, name: str, what: str) -> None:

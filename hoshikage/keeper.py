@@ -47,6 +47,7 @@ class Keeper:
     async def open(self) -> None:
         """Find, mount and sweep the RAM disk; without one, everything is loaded from where it lies."""
         await asyncio.to_thread(self._store.open)
+        await asyncio.to_thread(snapshots.clean, self._settings)
 
     async def close(self) -> None:
         """Snapshots go to the home, copies go, and what was mounted is unmounted. Call it when all workers are gone."""
@@ -62,6 +63,9 @@ class Keeper:
             copies = await asyncio.to_thread(self._store.use, user, sets)
             places = snapshots.places(self._settings, self._disk)
             engine = await self._started(structs.replace(load, places=places), copies, user, timeout_seconds)
+        except OSError as error:
+            self._store.leave(user)
+            raise LoadFailed(reason=str(error)) from error
         except BaseException:
             self._store.leave(user)
             raise

@@ -12,6 +12,7 @@ from hoshikage.generation import Backend
 from hoshikage.jobs.board import Board
 from hoshikage.keeper import Keeper
 from hoshikage.keys import Keys, keys_of
+from hoshikage.models.cooldown import Cooldown
 from hoshikage.models.disposal import prune
 from hoshikage.models.home import registry_of as registry_of
 from hoshikage.models.pool import Policy, Pool
@@ -37,6 +38,7 @@ class Services:
     keeper: Keeper
     board: Board
     keys: Keys
+    cooldown: Cooldown
 
     @property
     def registry(self) -> Registry:
@@ -57,13 +59,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         max_pending=settings.max_queue + settings.num_parallel,
         load_timeout_seconds=timeout if timeout > 0 and not math.isinf(timeout) else None,
     )
-    keeper, registry = Keeper(settings), registry_of(settings)
+    keeper, registry, cooldown = Keeper(settings), registry_of(settings), Cooldown()
     await keeper.open()
-    pool, board, keys = Pool(policy, keeper.start), Board(registry.files), keys_of(settings)
+    pool, board, keys = Pool(policy, cooldown.guarding(keeper.start)), Board(registry.files), keys_of(settings)
     works = settle_digests(registry), project_changes(registry, pool), keeper.watch(), note_uses(keys)
     tasks = [asyncio.create_task(work) for work in works]
     try:
-        yield Services(settings, Backend(registry, pool, settings), keeper, board, keys)
+        yield Services(settings, Backend(registry, pool, settings), keeper, board, keys, cooldown)
     finally:
         for task in tasks:
             task.cancel()

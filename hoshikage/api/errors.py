@@ -14,6 +14,7 @@ log = logging.getLogger("hoshikage.api")
 
 STATUS: dict[type[errors.HoshikageError], int] = {
     errors.Overloaded: 503,
+    errors.CoolingDown: 503,
     errors.ModelNotFound: 404,
     errors.FileMissing: 404,
     errors.BadName: 400,
@@ -97,6 +98,8 @@ async def on_hoshikage_error(request: Request, error: Exception) -> Response:
     if status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error.text(services(request).settings.language))
     headers = HEADERS.get(status)
+    if isinstance(error, errors.CoolingDown):
+        headers = {"retry-after": str(error.data["seconds"])}
     body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(error))
     return json_reply(body, status, headers, JSON)
 

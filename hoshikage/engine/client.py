@@ -4,13 +4,14 @@ Never imports llama_cpp. The link is asyncio's own transport: neither a long pro
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from hoshikage.errors import (
     EngineCrashed,
     EngineError,
     InputTooLong,
+    LoadCrashed,
     LoadFailed,
     RequestError,
     SequenceFailed,
@@ -52,10 +54,13 @@ A = TypeVar("A", wire.Counters, Embeddings, Scores, Counted, Tokenized, Detokeni
 class Link(asyncio.BufferedProtocol):
     """Frames to and from the worker. Each request id has a queue; None in it means that the worker is gone.
 
-    It is read into one buffer: a plain Protocol gets a new one of 256 kB for every token.
+    It is read into one buffer: a plain Protocol gets a new one of 256 kB for every token. A worker that sends anything
+    but events is not waited for: `kill` ends it, and `fault` tells what it sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kill: Callable[[], None]) -> None:
+        self._kill = kill
+        self.fault = ""
         self._frames = wire.events()
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._inboxes: dict[int, Inbox] = {}
@@ -77,6 +82,10 @@ class Link(asyncio.BufferedProtocol):
                 inbox.put_nowait(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and not isinstance(exc, OSError):
+            self.fault = f"it sent what is no event: {exc}"
+            with contextlib.suppress(ProcessLookupError):
+                self._kill()
         self.lost.set()
         if not self.greeting.done():
             self.greeting.set_result(None)
@@ -124,7 +133,7 @@ class Engine:
             link.send(load)
             async with asyncio.timeout(timeout_seconds):
                 greeting = await link.greeting
-            return cls(process, link, await _checked(greeting, process, load), Path(load.path).stem)
+            return cls(process, link, await _checked(greeting, process, link, load), Path(load.path).stem)
         except TimeoutError:
             await _end(process, link, patience=0.0)
             raise LoadFailed(reason=f"not loaded within {timeout_seconds:g} seconds") from None
@@ -211,7 +220,7 @@ class Engine:
 
     async def _checked(self, event: wire.Event | None) -> wire.Event:
         if event is None:
-            raise EngineCrashed(reason=await _ending(self._process))
+            raise EngineCrashed(reason=await _ending(self._process, self._link))
         if isinstance(event, wire.Refused):
             raise _refusal(event, self.name)
         return event
@@ -240,6 +249,14 @@ def _refusal(event: wire.Refused, name: str) -> RequestError | EngineError:
 
 async def _spawn() -> tuple[asyncio.subprocess.Process, Link]:
     ours, theirs = socket.socketpair()
+    try:
+        return await _linked(ours, theirs)
+    except BaseException:
+        ours.close()
+        raise
+
+
+async def _linked(ours: socket.socket, theirs: socket.socket) -> tuple[asyncio.subprocess.Process, Link]:
     level = logging.getLevelName(log.getEffectiveLevel())
     with theirs:
         process = await asyncio.create_subprocess_exec(
@@ -247,27 +264,33 @@ async def _spawn() -> tuple[asyncio.subprocess.Process, Link]:
             "-m",
             "hoshikage.engine.worker",
             str(theirs.fileno()),
+            str(os.getpid()),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
             env={"GOMP_SPINCOUNT": SPIN_COUNT, "GGML_NO_BACKTRACE": "1", **os.environ, "HOSHIKAGE_WORKER_LOG": level},
         )
     ours.setblocking(False)
-    _, link = await asyncio.get_running_loop().create_unix_connection(Link, sock=ours)
+    loop = asyncio.get_running_loop()
+    _, link = await loop.create_unix_connection(lambda: Link(process.kill), sock=ours)
     return process, link
 
 
-async def _checked(greeting: wire.Event | None, process: asyncio.subprocess.Process, load: wire.Load) -> wire.Ready:
+async def _checked(
+    greeting: wire.Event | None, process: asyncio.subprocess.Process, link: Link, load: wire.Load
+) -> wire.Ready:
     if isinstance(greeting, wire.Ready):
         return greeting
     if isinstance(greeting, wire.LoadRefused):
         raise LoadFailed(reason=greeting.reason)
     what = " with ".join((load.path, *load.adapters))
-    raise LoadFailed(reason=f"the worker ended while loading {what}, {await _ending(process)}")
+    raise LoadCrashed(reason=f"the worker ended while loading {what}, {await _ending(process, link)}")
 
 
-async def _ending(process: asyncio.subprocess.Process) -> str:
+async def _ending(process: asyncio.subprocess.Process, link: Link) -> str:
     """How the process ended; its exit may be noticed a little later than the end of its connection."""
+    if link.fault:
+        return link.fault
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             code = await process.wait()

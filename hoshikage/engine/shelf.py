@@ -15,7 +15,6 @@ from pathlib import Path
 
 from hoshikage.engine.prefix import ALIKE, Reuse, Saved, common_prefix
 from hoshikage.engine.snapshots import (
-    PARTIAL,
     SUFFIX,
     Header,
     Part,
@@ -25,7 +24,9 @@ from hoshikage.engine.snapshots import (
     Writer,
     opened,
     packed,
+    partial_of,
     read_header,
+    sweep,
     unpacked,
 )
 
@@ -182,8 +183,7 @@ class Shelf:
 
     def _scan(self, place: Place) -> None:
         folder = self._folder(place)
-        for partial in folder.glob(f"*{PARTIAL}"):
-            partial.unlink(missing_ok=True)
+        sweep(folder)
         for path in folder.glob(f"*{SUFFIX}"):
             try:
                 header = read_header(path)
@@ -223,7 +223,7 @@ def trimmed(folder: Path, budget: int, *, older_than: int | None = None) -> list
 
 def _move(file: Path, target: Path) -> bool:
     """Across file systems: copied beside, flushed, renamed; time and mode stay. False if it could not be done."""
-    partial = target.with_suffix(PARTIAL)
+    partial = partial_of(target)
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copy2(file, partial)

@@ -12,6 +12,7 @@ The first part is the whole state of a sequence, the others are checkpoints of i
 import array
 import contextlib
 import ctypes
+import fcntl
 import mmap
 import os
 import sys
@@ -123,11 +124,13 @@ class Writer:
     def __init__(self, path: Path, header: Header) -> None:
         self.published = False
         self._path, self._header = path, header
-        self._partial = path.with_suffix(PARTIAL)
+        self._partial = partial_of(path)
         self._starts = _starts(header)
         size = self._starts[-1]
         file = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
+            with contextlib.suppress(OSError):  # a file system without locks: sweep() takes nothing there
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _reserve(file, size)
             self._view = View(file, size, mmap.ACCESS_WRITE)
         except OSError:
@@ -150,14 +153,27 @@ class Writer:
         ]
         head = msgspec.structs.replace(self._header, parts=tuple(parts))
         self._view.write(0, preface(head))
-        self._view.close()
         self._partial.replace(self._path)
+        self._view.close()
         self.published = True
 
     def close(self) -> None:
         with contextlib.suppress(AttributeError):  # published: closed already
             self._view.close()
         self._partial.unlink(missing_ok=True)
+
+
+def partial_of(path: Path) -> Path:
+    """What a snapshot is called while this process writes it: two that write the same one have a file each."""
+    return path.with_suffix(f".{os.getpid()}{PARTIAL}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes have left of snapshots; what is being written is locked by its map, and stays."""
+    for partial in folder.glob(f"*{PARTIAL}"):
+        with contextlib.suppress(OSError), partial.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            partial.unlink()
 
 
 def preface(header: Header) -> bytes:

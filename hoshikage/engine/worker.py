@@ -1,8 +1,10 @@
-"""The worker process: reads commands, steps, says events. Started by `engine/client.py` with a socket's number.
+"""The worker process: reads commands, steps, says events. Started by `engine/client.py` with a socket's number
+and its own process id.
 
 Three threads: the reader takes commands in and tokenizes, the main thread steps, the speaker sends text.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -33,7 +35,8 @@ READ_BYTES = 1 << 18
 def main() -> None:
     """Run until the gateway closes the socket, asks for it, or dies."""
     logging.basicConfig(level=os.environ.get("HOSHIKAGE_WORKER_LOG", "ERROR"), format="%(name)s: %(message)s")
-    die_with_parent()
+    die_with_parent(int(sys.argv[2]))
+    threading.excepthook = end_process
     sys.setswitchinterval(SWITCH_SECONDS)
     link = socket.socket(fileno=int(sys.argv[1]))
     frames = wire.commands()
@@ -42,11 +45,20 @@ def main() -> None:
         serve(link, frames, load)
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """No worker outlives its gateway: by signal on Linux, by EOF on the socket everywhere. Ctrl-C is the gateway's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has died before the signal was asked for
+        sys.exit(1)
+
+
+def end_process(failure: threading.ExceptHookArgs) -> None:
+    """A worker without its reader or speaker would hang, and its requests with it; out of memory, say, it ends."""
+    with contextlib.suppress(MemoryError):
+        log.error("the thread %s failed: %r", failure.thread and failure.thread.name, failure.exc_value)
+    os._exit(1)
 
 
 def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.Load) -> None:
@@ -67,9 +79,10 @@ def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.L
 
 
 def read(link: socket.socket, frames: "wire.Frames[wire.Command]") -> Iterator[wire.Command]:
-    """The commands as they come, until the gateway closes the socket."""
-    while data := link.recv(READ_BYTES):
-        yield from frames.feed(data)
+    """The commands as they come, until the gateway closes the socket, with what was sent to it read or unread."""
+    with contextlib.suppress(ConnectionResetError):
+        while data := link.recv(READ_BYTES):
+            yield from frames.feed(data)
 
 
 def listen(link: socket.socket, frames: "wire.Frames[wire.Command]", reader: Reader) -> None:

@@ -1,6 +1,6 @@
 """GET /v1/status: whether the server is well, for people and probes."""
 
-from contextlib import suppress
+import asyncio
 from importlib.metadata import version
 from typing import Any
 
@@ -12,22 +12,38 @@ from hoshikage.api.http import json_reply, services
 from hoshikage.errors import EngineCrashed
 from hoshikage.models.pool import Loaded
 
+ANSWER_SECONDS = 5.0
+"""How long a worker may think about its counters: it answers between two steps, a hung one never does."""
+
 
 async def status(request: Request) -> Response:
     opened = services(request)
-    models = []
-    for loaded in opened.pool.loaded():
-        with suppress(EngineCrashed):
-            models.append(await counters(loaded))
+    asked = await asyncio.gather(*(counters(each) for each in opened.pool.loaded()))
+    models = [found for found in asked if found]
     ramdisk = to_builtins(opened.keeper.report())
-    found = {"status": "ok", "version": version("hoshikage"), "models": models, "ramdisk": ramdisk}
+    pauses = to_builtins(opened.cooldown.pauses())
+    found = {
+        "status": "ok",
+        "version": version("hoshikage"),
+        "models": models,
+        "cooling_down": pauses,
+        "ramdisk": ramdisk,
+    }
     return json_reply(found, media_type="application/json")
 
 
 async def counters(loaded: Loaded) -> dict[str, Any]:
-    """The worker's own counters; times in nanoseconds."""
+    """The worker's own counters, times in nanoseconds; only what it is where it does not answer in time, nothing where
+    it has ended."""
     engine = loaded.engine
     assert engine is not None  # noqa: S101  pool.loaded() holds only these
-    found = await engine.statistics()
+    known = {"name": loaded.name, "pid": engine.pid}
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await engine.statistics()
+    except TimeoutError:
+        return {**known, "answers": False}
+    except EngineCrashed:
+        return {}
     names = [name for name in found.__struct_fields__ if name != "id"]
-    return {"name": loaded.name, "pid": engine.pid, **{name: getattr(found, name) for name in names}}
+    return {**known, "answers": True, **{name: getattr(found, name) for name in names}}
