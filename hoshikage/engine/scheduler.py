@@ -199,7 +199,7 @@ class Scheduler:
     def _next_token(self, sequence: Sequence, decoding: int) -> Chunk:
         draft: tuple[int, ...] = ()
         if self.drafter and decoding <= DRAFTED_AT_MOST and len(self.running) == decoding and sequence.remaining > 1:
-            room = min(sequence.remaining - 1, (self.residents.free - decoding) // decoding)
+            room = min(sequence.remaining - 1, (min(self.residents.free, self.limits.batch) - decoding) // decoding)
             draft = self.drafter.draft(sequence, decoding - 1)[: max(0, room)]
         return Chunk(sequence, sequence.n_past, 1 + len(draft), True, draft)
 

@@ -8,7 +8,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from fixtures.tiny_gguf import make_tiny
 from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
 from hoshikage.errors import ContextOverflow, EngineCrashed, LoadFailed, SequenceFailed
@@ -80,6 +82,14 @@ async def test_a_ninth_joins_midway_and_the_others_go_on(engine: Engine) -> None
     others = after.tokens_sampled - before.tokens_sampled - ninth[1].completion_tokens
     assert others >= 8 * (decodes - 2)
     await asyncio.gather(*tasks)
+
+
+async def test_guesses_keep_to_a_small_batch(tmp_path: Path) -> None:
+    path = make_tiny(tmp_path / "tiny.gguf", window=4096)
+    small = await Engine.start(replace(load(path), n_batch=8))
+    _, end = await said(small, ask("x", new=1500))
+    await small.close()
+    assert (end.completion_tokens, end.accepted > 100) == (1500, True)
 
 
 async def test_two_owners_never_share(engine: Engine) -> None:
