@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,8 +19,9 @@ STORY = [{"role": "user", "content": "Tell me a very long story."}]
 LONG = {"model": "starter", "messages": STORY, "options": {"num_predict": 4000, "temperature": 0}}
 
 
-def chat(program: Program, model: str = "starter") -> httpx.Response:
-    body = {"model": model, "messages": STORY, "stream": False, "options": {"num_predict": 4}}
+def chat(program: Program, model: str = "starter", prompt: str = "Tell me a very long story.") -> httpx.Response:
+    messages = [{"role": "user", "content": prompt}]
+    body = {"model": model, "messages": messages, "stream": False, "options": {"num_predict": 4}}
     return httpx.post(f"{program.url}/api/chat", json=body, timeout=60)
 
 
@@ -40,16 +42,51 @@ def test_a_crash_in_the_middle_is_an_error_frame_and_a_cut_body(server: Program,
     assert chat(server).status_code == 200
 
 
-def test_a_crash_before_the_first_byte_is_a_status(server: Program) -> None:
+def crash(program: Program, pid: int | None) -> int:
+    """Kill a worker once it has a request that it cannot begin."""
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
+    return pid
+
+
+def test_a_request_without_text_yet_is_sent_to_a_new_worker_when_its_own_dies(server: Program) -> None:
+    chat(server)
+    first = crash(server, server.worker_pid())
+    assert chat(server).status_code == 200
+    assert server.worker_pid() not in {first, None}
+
+
+def test_a_request_whose_second_worker_dies_too_fails_with_a_status(server: Program) -> None:
+    chat(server)
+    first = crash(server, server.worker_pid())
+    replies: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: replies.append(chat(server, prompt="word " * 1500)))
+    asking.start()
+    while (second := server.worker_pid()) in {first, None}:
+        pass
+    os.kill(second or 0, signal.SIGKILL)
+    asking.join()
+    assert (replies[0].status_code, "unexpectedly stopped" in replies[0].json()["error"]) == (500, True)
+    assert chat(server).status_code == 200
+
+
+def test_a_hundred_requests_that_wait_are_all_answered_when_their_worker_dies(server: Program) -> None:
+    chat(server)
+    crash(server, server.worker_pid())
+    with ThreadPoolExecutor(100) as pool:
+        assert [reply.status_code for reply in pool.map(lambda _: chat(server), range(100))] == [200] * 100
+
+
+def test_a_hung_worker_does_not_hang_the_status(server: Program) -> None:
     chat(server)
     pid = server.worker_pid()
     assert pid
     os.kill(pid, signal.SIGSTOP)
-    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
-    reply = chat(server)
-    assert reply.status_code == 500
-    assert "unexpectedly stopped" in reply.json()["error"]
-    assert chat(server).status_code == 200
+    told = status(server)
+    os.kill(pid, signal.SIGCONT)
+    assert (told["pid"], told["answers"]) == (pid, False)
+    assert status(server)["answers"]
 
 
 def test_a_model_for_embeddings_is_asked_to_talk_in_vain(minilm: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.crash.scene import Scene, descriptors, opened
 from tests.crash.stages import ACTS
 from tests.crash.victim import Missed, die, thaw, until
 
-SEED, ROUNDS, TRIES, GROUP = 5, 50, 8, 10
+SEED, ROUNDS, TRIES, GROUP = 5, 50, 8, 5
 PLAN = plan(SEED, ROUNDS)
 HTTP_ROUNDS = [each for each in PLAN if each.stage is not Stage.EMBEDDING]
 SETTLED = 5
