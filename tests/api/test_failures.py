@@ -144,10 +144,10 @@ def test_a_client_that_leaves_in_the_prefill_frees_the_engine(server: Program) -
     with socket.create_connection((url.hostname or "", url.port or 0)) as link:
         head = f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         link.sendall(head.encode() + body)
-        while not status(server)["running"]:
+        while not status(server).get("running"):
             pass
     for _ in range(2000):
-        if not status(server)["running"]:
+        if status(server).get("running") == 0:
             return
     raise AssertionError("the engine goes on")
 

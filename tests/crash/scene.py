@@ -14,7 +14,7 @@ import httpx
 from fixtures.tiny_gguf import make_tiny
 from tests.crash.asked import Asked
 from tests.crash.victim import Missed, children, gone, state, until, used, workers
-from tests.program import Program, hoshikage, serve
+from tests.program import Program, hoshikage, ramdisk_of, serve
 
 SETTINGS = {"N_CTX": "4096", "N_BATCH": "32", "IDLE_TIMEOUT_SECONDS": "-1", "RAMDISK_PATH": "off"}
 OTHER_TOKENS = 1500
@@ -35,10 +35,6 @@ class Scene:
     @property
     def pid(self) -> int:
         return self.program.process.pid
-
-    @property
-    def snapshots(self) -> Path:
-        return self.program.home / "kv"
 
     def ask(self, body: dict[str, Any], model: str = "starter", route: str = "/api/generate") -> Asked:
         return Asked(self.program.url, {"model": model, **body}, route)
@@ -65,7 +61,8 @@ class Scene:
             until(lambda: gone(pid), "it is not unloaded")
 
     def partials(self) -> list[Path]:
-        return list(self.snapshots.glob("*/*.partial"))
+        folders = [self.program.home, ramdisk_of(self.program.home)]
+        return [path for folder in folders for path in folder.glob("**/kv/*/*.partial")]
 
     def other(self) -> Asked:
         """A stream of the other model that has begun and not ended."""
