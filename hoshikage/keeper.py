@@ -10,6 +10,7 @@ from msgspec import structs
 
 from hoshikage import snapshots
 from hoshikage.engine.client import Engine
+from hoshikage.engine.shelf import clean
 from hoshikage.engine.wire import Load
 from hoshikage.errors import HoshikageError, LoadFailed
 from hoshikage.models.headers import header_of
@@ -47,7 +48,7 @@ class Keeper:
     async def open(self) -> None:
         """Find, mount and sweep the RAM disk; without one, everything is loaded from where it lies."""
         await asyncio.to_thread(self._store.open)
-        await asyncio.to_thread(snapshots.clean, self._settings)
+        await asyncio.to_thread(clean, self._settings.home)
 
     async def close(self) -> None:
         """Snapshots go to the home, copies go, and what was mounted is unmounted. Call it when all workers are gone."""

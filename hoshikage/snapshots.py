@@ -4,8 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-from hoshikage.engine.shelf import FOLDER, retire
-from hoshikage.engine.snapshots import sweep
+from hoshikage.engine.shelf import retire
 from hoshikage.engine.wire import Place
 from hoshikage.ramdisk.disk import Ramdisk
 from hoshikage.ramdisk.place import GB
@@ -37,12 +36,6 @@ def memory_budget(settings: Settings, capacity: int) -> int:
         return min(int(settings.kv_cache_gb * GB), capacity)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(capacity // RAMDISK_SHARE, memory // MEMORY_SHARE)
-
-
-def clean(settings: Settings) -> None:
-    """Remove what a crash has left of snapshots in the home; of a model that is never loaded again it would stay."""
-    for folder in (settings.home / FOLDER).glob("*/"):
-        sweep(folder)
 
 
 def put_away(settings: Settings, folder: Path) -> None:

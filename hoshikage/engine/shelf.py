@@ -197,6 +197,12 @@ class Shelf:
             self._entries[path.stem] = Entry(path, header.owner, unpacked(header.tokens), positions, place.tier)
 
 
+def clean(folder: Path) -> None:
+    """Remove what a crash has left of snapshots: that of a model which is never loaded again would stay."""
+    for each in (folder / FOLDER).glob("*/"):
+        sweep(each)
+
+
 def retire(ram: Path, disk: Path, budget: int) -> None:
     """Move the snapshots of a RAM disk to `disk`, the latest used first, as far as `budget` bytes go; drop the rest."""
     for file in reversed(_by_age(ram)):
