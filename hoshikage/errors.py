@@ -22,6 +22,7 @@ HoshikageError
 ├── AccessError              about who asks
 │   ├── KeyRefused           no API key, or one that is not known
 │   ├── ScopeMissing         the key may not do that
+│   ├── QuotaExceeded        the key asks more than its share
 │   ├── KeyNotFound          no key has that name or id
 │   ├── KeyNameTaken         a key has that name already
 │   └── KeysCorrupt          keys.json cannot be read
@@ -43,6 +44,7 @@ HoshikageError
     ├── EngineCrashed        the worker ended while it had work
     ├── SequenceFailed       one sequence could not go on
     └── Overloaded           the queue is full
+        └── ServerStopping   the server is about to end
 """
 
 from typing import ClassVar
@@ -185,6 +187,14 @@ class ScopeMissing(AccessError):
     ja = "この API キーには権限（{scope}）がありません。"
 
 
+class QuotaExceeded(AccessError):
+    """`retry_after` in seconds."""
+
+    code = "rate_limit_exceeded"
+    en = "too many requests with this API key: {limit}; try again in {retry_after} s"
+    ja = "この API キーの上限を超えました（{limit}）。{retry_after} 秒後に再試行してください。"
+
+
 class KeyNotFound(AccessError):
     code = "key_not_found"
     en = "no API key has the name or id '{name}'; see `hoshikage key list`"
@@ -302,6 +312,14 @@ class SequenceFailed(EngineError):
 
 
 class Overloaded(EngineError):
+    """`retry_after` in seconds, where it is known."""
+
     code = "overloaded"
     en = "server busy, please try again.  maximum pending requests exceeded"
     ja = "サーバーが混み合っています。しばらくして再試行してください。"
+
+
+class ServerStopping(Overloaded):
+    code = "stopping"
+    en = "the server is stopping, please try again when it is back"
+    ja = "サーバーを停止しています。再開してから、もう一度試してください。"

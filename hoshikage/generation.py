@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from hoshikage.admission import Admission
 from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
 from hoshikage.errors import FileMissing, RequestError, Unsupported
@@ -20,11 +21,12 @@ INT32_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Which models there are, the loaded ones, and how models are loaded."""
+    """Which models there are, the loaded ones, how models are loaded, and who may ask them."""
 
     registry: Registry
     pool: Pool
     settings: Settings
+    admission: Admission
 
     def load(self, entry: Entry, options: Options) -> wire.Load:
         """The command that loads a model; the load options of the request that comes first count.
@@ -72,31 +74,34 @@ class Prompt:
 async def generate(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> AsyncGenerator[Delta, None]:
     """The deltas of one generation, Started first and Finished last.
 
-    Raises ModelError, RequestError or EngineError, before Started where that can be known.
+    Raises ModelError, RequestError, QuotaExceeded or EngineError, before Started where that can be known.
     """
     if request.constraint is not None:
         request.constraint.check()
     options = {**request.defaults, **entry.parameters, **request.options}
     sampling = merged(options)
     ceiling, most = whole(options, "num_ctx", 0, least=0), whole(options, "num_predict", -1, least=-INT32_MAX)
-    text = await asyncio.to_thread(prompt.text)
-    async with backend.pool.acquire(entry.name, backend.load(entry, options), request.keep_alive) as lease:
-        command = wire.Generate(
-            id=0,
-            owner=request.owner,
-            prompt=await asyncio.to_thread(text, lease.engine.ready),
-            sampling=sampling,
-            max_tokens=most if most > 0 else -1,
-            num_ctx=ceiling,
-            stop=stops(entry, options),
-            context=prompt.context,
-            return_tokens=prompt.return_tokens,
-            constraint=request.constraint,
-            logprobs=request.logprobs,
-        )
-        async with aclosing(lease.engine.generate(command)) as events:
-            async for event in events:
-                yield _delta(event, lease)
+    load = backend.load(entry, options)
+    with backend.admission.enter(request.owner) as ticket:
+        text = await asyncio.to_thread(prompt.text)
+        async with backend.pool.acquire(entry.name, load, request.keep_alive) as lease:
+            command = wire.Generate(
+                id=0,
+                owner=request.owner,
+                prompt=await asyncio.to_thread(text, lease.engine.ready),
+                sampling=sampling,
+                max_tokens=most if most > 0 else -1,
+                num_ctx=ceiling,
+                stop=stops(entry, options),
+                context=prompt.context,
+                return_tokens=prompt.return_tokens,
+                constraint=request.constraint,
+                logprobs=request.logprobs,
+            )
+            async with aclosing(lease.engine.generate(command)) as events:
+                async for event in events:
+                    ticket.begin()  # the first is Started
+                    yield _delta(event, lease)
 
 
 def check_generates(entry: Entry, name: str, what: str) -> None:
@@ -105,10 +110,12 @@ def check_generates(entry: Entry, name: str, what: str) -> None:
         raise Unsupported(model=name, capability=what)
 
 
-async def load(backend: Backend, entry: Entry, keep_alive: float | None, options: Options) -> int:
+async def load(backend: Backend, entry: Entry, owner: str, keep_alive: float | None, options: Options) -> int:
     """Load a model without asking it anything; returns the nanoseconds it took."""
-    async with backend.pool.acquire(entry.name, backend.load(entry, options), keep_alive) as lease:
-        return lease.load_ns
+    command = backend.load(entry, options)
+    with backend.admission.enter(owner):
+        async with backend.pool.acquire(entry.name, command, keep_alive) as lease:
+            return lease.load_ns
 
 
 def stops(entry: Entry, options: Options) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from hoshikage.errors import (
     SequenceFailed,
     Unsupported,
 )
+from hoshikage.processes import for_children
 
 CLOSE_SECONDS = 5.0
 """How long the end of a process may lag behind the end of its connection."""
@@ -250,7 +251,12 @@ async def _spawn() -> tuple[asyncio.subprocess.Process, Link]:
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
-            env={"GOMP_SPINCOUNT": SPIN_COUNT, "GGML_NO_BACKTRACE": "1", **os.environ, "HOSHIKAGE_WORKER_LOG": level},
+            env={
+                "GOMP_SPINCOUNT": SPIN_COUNT,
+                "GGML_NO_BACKTRACE": "1",
+                **for_children(os.environ),
+                "HOSHIKAGE_WORKER_LOG": level,
+            },
         )
     ours.setblocking(False)
     _, link = await asyncio.get_running_loop().create_unix_connection(Link, sock=ours)

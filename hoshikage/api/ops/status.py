@@ -20,7 +20,9 @@ async def status(request: Request) -> Response:
         with suppress(EngineCrashed):
             models.append(await counters(loaded))
     ramdisk = to_builtins(opened.keeper.report())
+    admission = to_builtins(opened.admission.report())
     found = {"status": "ok", "version": version("hoshikage"), "models": models, "ramdisk": ramdisk}
+    found |= {"admission": admission}
     return json_reply(found, media_type="application/json")
 
 
