@@ -15,8 +15,10 @@ UNLIMITED = "/api/blobs/"
 """Files are uploaded there: their bodies are not kept in memory."""
 PATIENCE_SECONDS = 60.0
 """How long nothing of a body may come."""
-LINGER_SECONDS = 10.0
+LINGER_SECONDS = 60.0
 """How long the rest of a body is read that nobody wants."""
+QUIET_SECONDS = 5.0
+"""How long nothing of such a rest may come."""
 
 
 class TooLarge(Exception):
@@ -110,4 +112,4 @@ class Body:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
                 while not self.ended:
-                    await self._next()
+                    await asyncio.wait_for(self._next(), QUIET_SECONDS)

@@ -18,6 +18,8 @@ from hoshikage.settings import Settings
 
 HELP = "serve the registered models"
 BACKLOG = 1024
+UNREAD_MESSAGES = 2
+"""Of a client, 64 KiB each, that wait for the app: enough for an end of the body and a client that has left."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +110,7 @@ async def serve(settings: Settings, sockets: list[socket.socket], *, insecure: b
     config.include_server_header = False
     config.graceful_timeout = settings.stop_timeout_seconds + LAST_WORDS_SECONDS
     config.loglevel = "WARNING"
+    config.max_app_queue_size = UNREAD_MESSAGES
     async with open_services(settings) as services:
         app, stop = create_app(services, insecure=insecure), Stop(services)
         await stop.serve(run_app(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
