@@ -26,7 +26,7 @@ Description=hoshikage, a drop-in Ollama server
 [Service]
 Type=notify
 {user}ExecStart={program} serve --home {home}
-WorkingDirectory={folder}
+WorkingDirectory=-{folder}
 Environment=HOSHIKAGE_LANG={language} PYTHONUNBUFFERED=1
 # SIGTERM goes to the server alone, which saves the conversations and ends its workers.
 KillMode=mixed
@@ -48,13 +48,16 @@ WITH_SUDO = """\
 # The RAM disk is mounted by sudo: NoNewPrivileges and what implies it would forbid that, and a file system of the
 # service's own (ProtectSystem, PrivateTmp) would hide the mount. With RAMDISK_PATH=off, `hoshikage unit` prints more.
 """
-HARDENED = """\
-NoNewPrivileges=yes
+OWN_FILE_SYSTEM = """\
 ProtectSystem=full
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectControlGroups=yes
+"""
+"""Only the system's manager can do this everywhere."""
+HARDENED = """\
+NoNewPrivileges=yes
 RestrictSUIDSGID=yes
 RestrictNamespaces=yes
 RestrictRealtime=yes
@@ -83,7 +86,7 @@ def unit(settings: Settings, user: str, *, for_user: bool) -> str:
         folder=str(settings.home.absolute()).replace("%", "%%"),
         language=settings.language,
         stop=stop_seconds(settings),
-        hardening=WITH_SUDO if has_disk else HARDENED,
+        hardening=WITH_SUDO if has_disk else HARDENED if for_user else HARDENED + OWN_FILE_SYSTEM,
         target="default.target" if for_user else "multi-user.target",
     )
 

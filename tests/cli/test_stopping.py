@@ -134,11 +134,10 @@ def test_a_second_signal_ends_at_once_and_leaves_no_worker(starter: Path, tmp_pa
 def test_ctrl_c_in_a_terminal_is_the_same(starter: Path, tmp_path: Path) -> None:
     """It reaches the whole group: gateway and workers."""
     with (
-        serve(tmp_path, starter, within=("setsid", "--wait")) as program,
+        serve(tmp_path, starter, within=("setsid",)) as program,
         streaming(program, "/api/generate", body(60)) as (lines, reading),
     ):
-        gateway = psutil.Process(program.process.pid).children()[0]
-        os.killpg(gateway.pid, signal.SIGINT)
+        os.killpg(program.process.pid, signal.SIGINT)
         assert program.process.wait(60) == 0
         reading.join(60)
     assert json.loads(lines[-1])["eval_count"] == 60
