@@ -89,12 +89,9 @@ def test_a_home_and_files_of_somebody_else_are_faults(tmp_path: Path) -> None:
         (shared / "own.gguf").chmod(0o600)
         for folder in (shared, shared / "models"):
             folder.chmod(0o755)
-        other = (
-            "import os, sys; from hoshikage.cli.main import main; os.setgid(65534); os.setuid(65534); sys.exit(main())"
-        )
         environ = environment(shared, OLLAMA_HOST=f"127.0.0.1:{free()}", **EN)
         done = subprocess.run(
-            [sys.executable, "-c", IMPORTS + other, "doctor"], env=environ, capture_output=True, text=True, check=False
+            [sys.executable, "-c", AS_NOBODY, "doctor"], env=environ, capture_output=True, text=True, check=False
         )
     finally:
         shutil.rmtree(shared, ignore_errors=True)
@@ -103,8 +100,15 @@ def test_a_home_and_files_of_somebody_else_are_faults(tmp_path: Path) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
 
-IMPORTS = "import hoshikage.cli.doctor.command, hoshikage.models.home, encodings.idna, pwd\n"
-"""Read before the other user comes, to whom this environment may be closed."""
+AS_NOBODY = """
+import os, sys
+import hoshikage.cli.doctor.command, hoshikage.models.home, encodings.idna
+from hoshikage.cli.main import main
+os.setgid(65534)
+os.setuid(65534)
+sys.exit(main())
+"""
+"""What is needed is imported before the other user comes, to whom this environment may be closed."""
 
 
 def test_a_model_whose_file_is_gone_is_a_fault_with_the_way_out(home: Path, tmp_path: Path) -> None:
