@@ -22,6 +22,7 @@ HoshikageError
 ├── AccessError              about who asks
 │   ├── KeyRefused           no API key, or one that is not known
 │   ├── ScopeMissing         the key may not do that
+│   ├── QuotaExceeded        the key asks more than its share
 │   ├── KeyNotFound          no key has that name or id
 │   ├── KeyNameTaken         a key has that name already
 │   └── KeysCorrupt          keys.json cannot be read
@@ -45,6 +46,7 @@ HoshikageError
     ├── EngineCrashed        the worker ended while it had work
     ├── SequenceFailed       one sequence could not go on
     └── Overloaded           the queue is full
+        └── ServerStopping   the server is about to end
 """
 
 from typing import ClassVar
@@ -187,6 +189,14 @@ class ScopeMissing(AccessError):
     ja = "この API キーには権限（{scope}）がありません。"
 
 
+class QuotaExceeded(AccessError):
+    """`retry_after` in seconds."""
+
+    code = "rate_limit_exceeded"
+    en = "too many requests with this API key: {limit}; try again in {retry_after} s"
+    ja = "この API キーの上限を超えました（{limit}）。{retry_after} 秒後に再試行してください。"
+
+
 class KeyNotFound(AccessError):
     code = "key_not_found"
     en = "no API key has the name or id '{name}'; see `hoshikage key list`"
@@ -290,16 +300,16 @@ class LoadCrashed(LoadFailed):
 
 
 class CoolingDown(LoadFailed):
-    """`seconds` are left, a whole number."""
+    """`retry_after` seconds are left, a whole number."""
 
     code = "cooling_down"
     en = (
         "the model could not be loaded: its worker has crashed {crashes} times while loading, at last: {reason};"
-        " it is tried again in {seconds} seconds, or at once when its file has changed"
+        " it is tried again in {retry_after} seconds, or at once when its file has changed"
     )
     ja = (
         "モデルのロード中に推論プロセスが {crashes} 回異常終了しました（最後の原因: {reason}）。"
-        "{seconds} 秒後に再び試せます。ファイルを取り直した場合はすぐに試せます。"
+        "{retry_after} 秒後に再び試せます。ファイルを取り直した場合はすぐに試せます。"
     )
 
 
@@ -322,6 +332,14 @@ class SequenceFailed(EngineError):
 
 
 class Overloaded(EngineError):
+    """`retry_after` in seconds, where it is known."""
+
     code = "overloaded"
     en = "server busy, please try again.  maximum pending requests exceeded"
     ja = "サーバーが混み合っています。しばらくして再試行してください。"
+
+
+class ServerStopping(Overloaded):
+    code = "stopping"
+    en = "the server is stopping, please try again when it is back"
+    ja = "サーバーを停止しています。再開してから、もう一度試してください。"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from hoshikage.admission import Admission
 from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
 from hoshikage.errors import EngineCrashed, FileMissing, RequestError, Unsupported
@@ -25,11 +26,12 @@ log = logging.getLogger("hoshikage.generation")
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Which models there are, the loaded ones, and how models are loaded."""
+    """Which models there are, the loaded ones, how models are loaded, and who may ask them."""
 
     registry: Registry
     pool: Pool
     settings: Settings
+    admission: Admission
 
     def load(self, entry: Entry, options: Options) -> wire.Load:
         """The command that loads a model; the load options of the request that comes first count.
@@ -77,7 +79,7 @@ class Prompt:
 async def generate(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> AsyncGenerator[Delta, None]:
     """The deltas of one generation, Started first and Finished last.
 
-    Raises ModelError, RequestError or EngineError, before Started where that can be known.
+    Raises ModelError, RequestError, QuotaExceeded or EngineError, before Started where that can be known.
     """
     if request.constraint is not None:
         request.constraint.check()
@@ -97,18 +99,21 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         constraint=request.constraint,
         logprobs=request.logprobs,
     )
-    text = await asyncio.to_thread(prompt.text)
+    load = backend.load(entry, options)
+    with backend.admission.enter(request.owner) as ticket:
+        text = await asyncio.to_thread(prompt.text)
 
-    async def attempt() -> AsyncGenerator[Delta, None]:
-        async with backend.pool.acquire(entry.name, backend.load(entry, options), request.keep_alive) as lease:
-            rendered = await asyncio.to_thread(text, lease.engine.ready)
-            async with aclosing(lease.engine.generate(structs.replace(command, prompt=rendered))) as events:
-                async for event in events:
-                    yield _delta(event, lease)
+        async def attempt() -> AsyncGenerator[Delta, None]:
+            async with backend.pool.acquire(entry.name, load, request.keep_alive) as lease:
+                rendered = await asyncio.to_thread(text, lease.engine.ready)
+                async with aclosing(lease.engine.generate(structs.replace(command, prompt=rendered))) as events:
+                    async for event in events:
+                        ticket.begin()  # the first is Started
+                        yield _delta(event, lease)
 
-    async with aclosing(replayed(attempt, entry.name)) as deltas:
-        async for delta in deltas:
-            yield delta
+        async with aclosing(replayed(attempt, entry.name)) as deltas:
+            async for delta in deltas:
+                yield delta
 
 
 async def replayed(attempt: Callable[[], AsyncGenerator[Delta, None]], name: str) -> AsyncGenerator[Delta, None]:
@@ -139,10 +144,12 @@ def check_generates(entry: Entry, name: str, what: str) -> None:
         raise Unsupported(model=name, capability=what)
 
 
-async def load(backend: Backend, entry: Entry, keep_alive: float | None, options: Options) -> int:
+async def load(backend: Backend, entry: Entry, owner: str, keep_alive: float | None, options: Options) -> int:
     """Load a model without asking it anything; returns the nanoseconds it took."""
-    async with backend.pool.acquire(entry.name, backend.load(entry, options), keep_alive) as lease:
-        return lease.load_ns
+    command = backend.load(entry, options)
+    with backend.admission.enter(owner):
+        async with backend.pool.acquire(entry.name, command, keep_alive) as lease:
+            return lease.load_ns
 
 
 def stops(entry: Entry, options: Options) -> tuple[str, ...]:

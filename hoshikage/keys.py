@@ -41,6 +41,17 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class Quota(Struct, frozen=True):
+    """What a key may ask: so many requests at once, waiting ones too, and so many a minute; 0 = any number."""
+
+    at_once: int = 0
+    per_minute: int = 0
+
+
+ANY = Quota()
+Count = Annotated[int, Meta(ge=0)]
+
+
 class Key(Struct, frozen=True, kw_only=True):
     """A key without its secret. `id` is the owner of what is said with it; `created` in unix seconds.
 
@@ -52,6 +63,8 @@ class Key(Struct, frozen=True, kw_only=True):
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1)]
     created: float = 0.0
+    at_once: Count = 0
+    per_minute: Count = 0
 
     def may(self, scopes: Iterable[Scope]) -> bool:
         """Whether it has one of the scopes, or the one that stands for all."""
@@ -131,7 +144,12 @@ class Keys:
             self._seen = seen
         return self._ring
 
-    def add(self, name: str, scopes: Sequence[Scope]) -> tuple[Key, str]:
+    def quota(self, id_: str) -> Quota | None:
+        """What the key of that id may ask, as it is now; None for an owner without a key."""
+        found = next((key for key in self.ring().keys if key.id == id_), None)
+        return None if found is None else Quota(found.at_once, found.per_minute)
+
+    def add(self, name: str, scopes: Sequence[Scope], quota: Quota = ANY) -> tuple[Key, str]:
         """A new key and its secret, which is kept nowhere. Raises KeyNameTaken, KeysCorrupt or OSError."""
         secret = f"hk-{secrets.token_urlsafe(SECRET_BYTES)}"
         made = Key(
@@ -140,6 +158,8 @@ class Keys:
             sha256=digest_of(secret.encode()),
             scopes=tuple(dict.fromkeys(scopes)),
             created=time.time(),
+            at_once=quota.at_once,
+            per_minute=quota.per_minute,
         )
         with self._lock():
             keys = self._read()

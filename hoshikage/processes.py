@@ -14,6 +14,12 @@ from typing import IO
 CHUNK_BYTES = 1 << 16
 END_SECONDS = 5.0
 """How long a program that was asked to end may take to clean up."""
+PRIVATE = frozenset({"HOSHIKAGE_API_KEYS", "HOSHIKAGE_API_KEY", "OLLAMA_API_KEY", "NOTIFY_SOCKET"})
+
+
+def for_children(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for processes of the server's own: without what is for the server alone, keys before all."""
+    return {name: value for name, value in environ.items() if name not in PRIVATE}
 
 
 @contextmanager

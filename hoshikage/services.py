@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from hoshikage.admission import Admission, admission_of
 from hoshikage.errors import RegistryCorrupt
 from hoshikage.generation import Backend
 from hoshikage.jobs.board import Board
@@ -48,6 +49,10 @@ class Services:
     def pool(self) -> Pool:
         return self.backend.pool
 
+    @property
+    def admission(self) -> Admission:
+        return self.backend.admission
+
 
 @contextlib.asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
@@ -56,7 +61,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     policy = Policy(
         keep_alive_seconds=settings.idle_timeout_seconds,
         max_loaded=settings.max_loaded_models,
-        max_pending=settings.max_queue + settings.num_parallel,
         load_timeout_seconds=timeout if timeout > 0 and not math.isinf(timeout) else None,
     )
     keeper, registry, cooldown = Keeper(settings), registry_of(settings), Cooldown()
@@ -65,7 +69,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     works = settle_digests(registry), project_changes(registry, pool), keeper.watch(), note_uses(keys)
     tasks = [asyncio.create_task(work) for work in works]
     try:
-        yield Services(settings, Backend(registry, pool, settings), keeper, board, keys, cooldown)
+        backend = Backend(registry, pool, settings, admission_of(settings, keys))
+        yield Services(settings, backend, keeper, board, keys, cooldown)
     finally:
         for task in tasks:
             task.cancel()

@@ -190,6 +190,20 @@ class Settings:
         "requests that may wait; more get 503",
         "待ち行列の長さ。超えると 503 を返す",
     )
+    key_max_queue: int = setting(
+        "KEY_MAX_QUEUE",
+        integer(0, 2**20),
+        "0",
+        "requests of one API key that may wait; more get 429; 0 = half of MAX_QUEUE",
+        "1 つの API キーの待ち行列の長さ。超えると 429 を返す。0 は MAX_QUEUE の半分",
+    )
+    stop_timeout_seconds: float = setting(
+        "STOP_TIMEOUT",
+        number(0, 86_400),
+        "30",
+        "seconds that running answers may go on after the signal to stop; 0 = none",
+        "停止のとき、途中の回答を待つ秒数。0 は待たない",
+    )
     load_timeout_seconds: float = setting(
         "LOAD_TIMEOUT OLLAMA_LOAD_TIMEOUT",
         limit_seconds,
@@ -220,6 +234,13 @@ class Settings:
     )
     max_body_mb: int = setting(
         "MAX_BODY_MB", integer(1, 2**20), "256", "largest request body in MiB", "リクエスト本文の上限（MiB）"
+    )
+    max_bodies_mb: int = setting(
+        "MAX_BODIES_MB",
+        integer(1, 2**20),
+        "512",
+        "most MiB of request bodies that are held at once; more get 503",
+        "同時に保持するリクエスト本文の合計の上限（MiB）。超えると 503 を返す",
     )
     debug: bool = setting("HOSHIKAGE_DEBUG OLLAMA_DEBUG", boolean, "false", "log more", "詳しいログを出す")
     strict: bool = setting(

@@ -23,6 +23,7 @@ ROOMS = (
     "jobs",
     "snapshots",
     "keeper",
+    "admission",
     "generation",
     "prompts",
     "chat",

@@ -1,27 +1,32 @@
 """create_app(services): every route of every dialect on one page."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from hoshikage.admission import Reason
 from hoshikage.api import errors
 from hoshikage.api.access import Access
-from hoshikage.api.guard import Guard, TooLarge
+from hoshikage.api.bodies import Bodies, TooLarge, TooSlow
+from hoshikage.api.guard import Guard
 from hoshikage.api.http import ClientLeft
 from hoshikage.api.ollama import blobs, chat, generate, manage, models
 from hoshikage.api.openai import chat as openai_chat
 from hoshikage.api.openai import models as openai_models
 from hoshikage.api.ops import status
+from hoshikage.api.stopping import Stopping
 from hoshikage.errors import HoshikageError
 from hoshikage.parsing import is_loopback
 from hoshikage.services import Services
 
+MIB = 2**20
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -40,15 +45,16 @@ def create_app(services: Services, *, insecure: bool = False) -> ASGIApp:
         proxies=settings.trusted_proxies,
         closed=not (loopback or insecure),
     )
-    app = Starlette(routes=served, middleware=[access], exception_handlers=HANDLERS)
+    app = Starlette(
+        routes=served,
+        middleware=[Middleware(Stopping, admission=services.admission), access],
+        exception_handlers=HANDLERS,
+    )
     app.router.redirect_slashes = False
     app.state.services = services
-    return Guard(
-        app,
-        loopback=loopback,
-        origins=settings.origins,
-        body_bytes=settings.max_body_mb * 1024 * 1024,
-    )
+    guard = Guard(app, loopback=loopback, origins=settings.origins)
+    refuse = partial(services.admission.refuse, Reason.BODIES)
+    return Bodies(guard, each=settings.max_body_mb * MIB, total=settings.max_bodies_mb * MIB, refuse=refuse)
 
 
 def routes() -> list[Route]:
@@ -78,7 +84,9 @@ HANDLERS = {
     errors.OllamaFault: errors.on_fault,
     errors.OpenAIFault: errors.on_fault,
     ClientLeft: errors.on_client_left,
+    ClientDisconnect: errors.on_client_left,
     TooLarge: errors.on_too_large,
+    TooSlow: errors.on_too_slow,
     HTTPException: errors.on_http,
 }
 

@@ -15,6 +15,7 @@ log = logging.getLogger("hoshikage.api")
 STATUS: dict[type[errors.HoshikageError], int] = {
     errors.Overloaded: 503,
     errors.CoolingDown: 503,
+    errors.QuotaExceeded: 429,
     errors.ModelNotFound: 404,
     errors.FileMissing: 404,
     errors.BadName: 400,
@@ -27,9 +28,9 @@ STATUS: dict[type[errors.HoshikageError], int] = {
 }
 """Looked up along the class's ancestors; 500 for the rest."""
 
-RETRY_AFTER_SECONDS = 1
+RETRY_AFTER_SECONDS = 5
+"""Where the error does not know better."""
 OLLAMA_TEXTS = {errors.BadName: "invalid model name", errors.KeyRefused: "unauthorized"}
-HEADERS = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": str(RETRY_AFTER_SECONDS)}}
 JSON = "application/json"
 METHODS = ("HEAD", "GET", "POST", "DELETE")
 CLIENT_CLOSED_REQUEST = 499
@@ -40,6 +41,7 @@ OPENAI_TYPES = {
     403: "permission_error",
     404: "not_found_error",
     405: "invalid_request_error",
+    429: "rate_limit_error",
 }
 
 
@@ -83,7 +85,7 @@ def openai_body(error: errors.HoshikageError) -> OpenAIError:
     status = status_of(error)
     kind = OPENAI_TYPES.get(status, "server_error")
     param = "model" if isinstance(error, errors.ModelNotFound) else error.data.get("field")
-    code = error.code if status in {400, 401, 403, 404} else ("overloaded" if status == 503 else None)
+    code = error.code if status in {400, 401, 403, 404, 429} else ("overloaded" if status == 503 else None)
     return OpenAIError(OpenAIDetail(str(error), kind, None if param is None else str(param), code))
 
 
@@ -95,13 +97,22 @@ async def on_hoshikage_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.HoshikageError):
         raise error
     status = status_of(error)
-    if status >= 500:
+    if status >= 500 and not isinstance(error, errors.Overloaded):  # the queue itself tells that it is full
         log.error("%s %s: %s", request.method, request.url.path, error.text(services(request).settings.language))
-    headers = HEADERS.get(status)
-    if isinstance(error, errors.CoolingDown):
-        headers = {"retry-after": str(error.data["seconds"])}
+    headers = headers_of(request, error, status)
     body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(error))
     return json_reply(body, status, headers, JSON)
+
+
+def headers_of(request: Request, error: errors.HoshikageError, status: int) -> dict[str, str]:
+    """When to ask again, in seconds, and that a server that stops takes no further request on the connection."""
+    if status == 401:
+        return {"www-authenticate": "Bearer"}
+    if status not in {429, 503}:
+        return {}
+    closing = isinstance(error, errors.ServerStopping) and request.scope["http_version"].startswith("1")
+    retry = {"retry-after": str(error.data.get("retry_after", RETRY_AFTER_SECONDS))}
+    return {**retry, "connection": "close"} if closing else retry
 
 
 def ollama_text(error: errors.HoshikageError) -> str:
@@ -129,6 +140,11 @@ async def on_fault(_request: Request, error: Exception) -> Response:
 async def on_too_large(request: Request, error: Exception) -> Response:
     detail = OpenAIError(OpenAIDetail(str(error), "invalid_request_error", None, "request_too_large"))
     return json_reply(detail if for_openai(request) else OllamaError(str(error)), 413, None, JSON)
+
+
+async def on_too_slow(request: Request, error: Exception) -> Response:
+    detail = OpenAIError(OpenAIDetail(str(error), "timeout_error", None, "request_timeout"))
+    return json_reply(detail if for_openai(request) else OllamaError(str(error)), 408, None, JSON)
 
 
 async def on_client_left(_request: Request, _error: Exception) -> Response:

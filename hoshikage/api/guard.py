@@ -1,4 +1,4 @@
-"""Who may ask: Origin, Host and the size of the body. An ASGI layer before every route; knows no dialect.
+"""Who may ask: Origin and Host. An ASGI layer before every route; knows no dialect.
 
 The Host check keeps a web page from reaching a loopback server through a name of its own (DNS rebinding).
 """
@@ -17,8 +17,6 @@ DEFAULT_ORIGINS = (
     *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in LOCAL for port in ("", ":*")),
     *(f"{scheme}://*" for scheme in ("app", "file", "tauri", "vscode-webview", "vscode-file")),
 )
-UNLIMITED = "/api/blobs/"
-"""Files are uploaded there: their bodies are not kept in memory."""
 LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 STAINLESS = (
     "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper Retry-Count Runtime"
@@ -37,18 +35,13 @@ PREFLIGHT = {
 }
 
 
-class TooLarge(Exception):
-    """The body is over the limit."""
-
-
 class Guard:
     """Wraps the app. `loopback` says that the server listens on a loopback address only."""
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, origins: Iterable[str], body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, loopback: bool, origins: Iterable[str]) -> None:
         self.app = app
         self.loopback = loopback
         self.origins = (*origins, *DEFAULT_ORIGINS)
-        self.body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,8 +54,7 @@ class Guard:
             await refusal(scope, receive, send)
             return
         sender = _with_origin(send, self._allow_origin(origin)) if foreign else send
-        bounded = receive if scope["path"].startswith(UNLIMITED) else self._bounded(receive)
-        await self.app(scope, bounded, sender)
+        await self.app(scope, receive, sender)
 
     def _refusal(self, scope: Scope, headers: Headers, origin: str) -> Response | None:
         if origin and not self._known(origin):
@@ -80,19 +72,6 @@ class Guard:
         if "*" in self.origins:
             return {"access-control-allow-origin": "*"}
         return {"access-control-allow-origin": origin, "vary": "Origin"}
-
-    def _bounded(self, receive: Receive) -> Receive:
-        seen = 0
-
-        async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.body_bytes:
-                raise TooLarge(f"the request body is larger than {self.body_bytes} bytes (MAX_BODY_MB)")
-            return message
-
-        return bounded
 
 
 def matches(allowed: str, origin: str) -> bool:

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hoshikage.admission import Reason
 from hoshikage.conversation import Delta, Started
-from hoshikage.errors import ConstraintRefused, HoshikageError
+from hoshikage.errors import ConstraintRefused, HoshikageError, ServerStopping
 from hoshikage.services import Services
 
 log = logging.getLogger("hoshikage.api")
@@ -89,18 +90,34 @@ class ClientLeft(Exception):
 
 
 async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled as soon as the client leaves. Raises ClientLeft then."""
+    """The result of `work`, which is cancelled as soon as the client leaves or the server ends.
+
+    Raises ClientLeft or ServerStopping then.
+    """
     task = asyncio.ensure_future(work)
+    await _watched(task, request)
+    return task.result()
+
+
+async def _watched(task: "asyncio.Future[T]", request: Request) -> None:
+    """Wait for the end of `task`, which is cancelled otherwise. Raises ClientLeft or ServerStopping.
+
+    A client that leaves in the same moment has left: that is told once only, and to nobody after this.
+    """
+    admission = services(request).admission
     leaving = asyncio.ensure_future(_disconnected(request.receive))
+    over = asyncio.ensure_future(admission.over.wait())
+    every = (task, leaving, over)
     try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
+        await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
+        if leaving.done():
             raise ClientLeft
-        return task.result()
+        if not task.done():
+            raise admission.refuse(Reason.STOPPING)
     finally:
-        for each in (task, leaving):
+        for each in every:
             each.cancel()
-        await asyncio.gather(task, leaving, return_exceptions=True)
+        await asyncio.gather(*every, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -129,19 +146,18 @@ class Stream(Response):
         self.init_headers({**HEADERS, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         sending = asyncio.ensure_future(self._send(send))
-        leaving = asyncio.ensure_future(_disconnected(receive))
         try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
-        finally:
-            for each in (sending, leaving):
-                each.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await _watched(sending, Request(scope, receive))
+        except ClientLeft:
+            return
+        except ServerStopping as error:
+            await send({"type": "http.response.body", "body": self._failure(error), "more_body": True})
+            return
+        sending.result()
 
     async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async with aclosing(self._body) as pieces:
                 async for piece in pieces:

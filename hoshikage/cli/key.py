@@ -5,11 +5,11 @@ import time
 
 from hoshikage.cli import human
 from hoshikage.cli.text import say, warn
-from hoshikage.keys import Keys, Scope, keys_of
+from hoshikage.keys import Key, Keys, Quota, Scope, keys_of
 from hoshikage.settings import Settings
 
 HELP = "make, list and revoke API keys"
-HEADING = ("ID", "NAME", "SCOPES", "CREATED", "LAST USED")
+HEADING = ("ID", "NAME", "SCOPES", "QUOTA", "CREATED", "LAST USED")
 USAGE = 2
 
 
@@ -26,6 +26,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=(Scope.CHAT,),
         help=f"what it may do, with commas: {', '.join(Scope)} (all); default chat",
     )
+
+    parser.add_argument("--at-once", type=count, default=0, metavar="N", help="most requests at the same time")
+    parser.add_argument("--per-minute", type=count, default=0, metavar="N", help="most requests a minute")
+
+
+def count(raw: str) -> int:
+    if not raw.isascii() or not raw.isdigit() or not int(raw):
+        raise argparse.ArgumentTypeError(f"{raw!r}: a whole number from 1 is allowed")
+    return int(raw)
 
 
 def scopes(raw: str) -> tuple[Scope, ...]:
@@ -45,7 +54,7 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
 
 def add(args: argparse.Namespace, keys: Keys, language: str) -> int:
     """The secret alone goes to stdout, for `KEY=$(hoshikage key add NAME)`."""
-    key, secret = keys.add(args.name, args.scopes)
+    key, secret = keys.add(args.name, args.scopes, Quota(args.at_once, args.per_minute))
     warn(language, "key_added", name=human.printable(key.name), id=key.id, scopes=",".join(key.scopes))
     print(secret)
     return 0
@@ -58,6 +67,7 @@ def show(_args: argparse.Namespace, keys: Keys, _language: str) -> int:
             key.id,
             human.printable(key.name),
             ",".join(key.scopes),
+            quota(key),
             human.moment(key.created or None, now),
             human.moment(used.get(key.id), now, "Never"),
         )
@@ -65,6 +75,11 @@ def show(_args: argparse.Namespace, keys: Keys, _language: str) -> int:
     ]
     print(human.table(HEADING, rows), end="")
     return 0
+
+
+def quota(key: Key) -> str:
+    limits = ((key.at_once, "at once"), (key.per_minute, "a minute"))
+    return ", ".join(f"{number} {what}" for number, what in limits if number) or "-"
 
 
 def revoke(args: argparse.Namespace, keys: Keys, language: str) -> int:

@@ -29,7 +29,8 @@ MODULES = {
         ("rm", "rm"),
         ("remove", "remove"),
         ("key", "key"),
-        ("doctor", "doctor"),
+        ("unit", "unit"),
+        ("doctor", "doctor.command"),
     )
 }
 ALIASES = {"start": "serve", "ls": "list"}

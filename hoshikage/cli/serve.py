@@ -5,11 +5,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 from importlib.metadata import version
 
 from hoshikage.cli.running import Server, announced
+from hoshikage.cli.stopping import LAST_WORDS_SECONDS, Stop
 from hoshikage.cli.text import say, warn
 from hoshikage.engine.build import gpu_present, installed_build
 from hoshikage.keys import keys_of
@@ -18,8 +18,8 @@ from hoshikage.settings import Settings
 
 HELP = "serve the registered models"
 BACKLOG = 1024
-GRACE_SECONDS = 3.0
-"""How long open answers may go on after the signal to stop."""
+UNREAD_MESSAGES = 2
+"""Of a client, 64 KiB each, that wait for the app: enough for an end of the body and a client that has left."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     if not guarded(settings, insecure=args.insecure):
         return 1
+    raise_files()
     sockets = listen(settings)
     if not sockets:
         warn(settings.language, "no_address")
@@ -107,23 +108,18 @@ async def serve(settings: Settings, sockets: list[socket.socket], *, insecure: b
     config = Config()
     config.bind = [f"fd://{each.fileno()}" for each in sockets]
     config.include_server_header = False
-    config.graceful_timeout = GRACE_SECONDS
+    config.graceful_timeout = settings.stop_timeout_seconds + LAST_WORDS_SECONDS
     config.loglevel = "WARNING"
+    config.max_app_queue_size = UNREAD_MESSAGES
     async with open_services(settings) as services:
-        app = create_app(services, insecure=insecure)
-        await run_app(app, config, shutdown_trigger=stop_signal().wait)  # type: ignore[arg-type]
+        app, stop = create_app(services, insecure=insecure), Stop(services)
+        await stop.serve(run_app(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
 
 
-def stop_signal() -> asyncio.Event:
-    """Set by SIGINT or SIGTERM; a second one ends the process at once."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+def raise_files() -> None:
+    """As many open files as the system allows: each client is one, and the usual 1,024 are soon used up."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
 
-    def on_signal() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, on_signal)
-    return stop
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -30,6 +30,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "`BACKEND=cuda make engine` で作り直せます。",
         "⚠️ There is a GPU ({gpu}), but this llama.cpp was built without it. Rebuild: `BACKEND=cuda make engine`.",
     ),
+    "stopping": (
+        "停止します。途中の {count} 件を最大 {seconds} 秒待ちます（もう一度 Ctrl-C を押すとすぐに終わります）。",
+        "Stopping: {count} requests may go on for {seconds} s (once more Ctrl-C ends at once).",
+    ),
     "stopped": ("星影を停止しました。", "hoshikage has stopped."),
     "run_pulls": ("{message} 取得します。", "{message}; it is pulled"),
     "private": (

@@ -32,6 +32,7 @@ from hoshikage.errors import (
     SequenceFailed,
     Unsupported,
 )
+from hoshikage.processes import for_children
 
 CLOSE_SECONDS = 5.0
 """How long the end of a process may lag behind the end of its connection."""
@@ -268,7 +269,12 @@ async def _linked(ours: socket.socket, theirs: socket.socket) -> tuple[asyncio.s
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
-            env={"GOMP_SPINCOUNT": SPIN_COUNT, "GGML_NO_BACKTRACE": "1", **os.environ, "HOSHIKAGE_WORKER_LOG": level},
+            env={
+                "GOMP_SPINCOUNT": SPIN_COUNT,
+                "GGML_NO_BACKTRACE": "1",
+                **for_children(os.environ),
+                "HOSHIKAGE_WORKER_LOG": level,
+            },
         )
     ours.setblocking(False)
     loop = asyncio.get_running_loop()

@@ -5,16 +5,18 @@ AT_ONCE of them work, WAITING more wait for their turn in the order in which the
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Hashable
 
 import msgspec
 
-from hoshikage.errors import BadName, CreateRefused, HoshikageError, Overloaded, PullError
+from hoshikage.errors import BadName, CreateRefused, HoshikageError, Overloaded, PullError, ServerStopping
 from hoshikage.jobs.wire import CreateJob, Job, Line, PullJob, error_of, order
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.names import fold
 from hoshikage.models.truth import Files
+from hoshikage.processes import for_children
 
 log = logging.getLogger("hoshikage.jobs")
 
@@ -80,7 +82,14 @@ class Running:
 
     async def _read(self, given: bytes) -> HoshikageError | None:
         pipe = asyncio.subprocess.PIPE
-        child = await asyncio.create_subprocess_exec(*COMMAND, stdin=pipe, stdout=pipe, limit=LINE_BYTES)
+        child = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            stdin=pipe,
+            stdout=pipe,
+            limit=LINE_BYTES,
+            start_new_session=True,  # Ctrl-C is the gateway's
+            env=for_children(os.environ),
+        )
         assert child.stdin is not None  # noqa: S101
         assert child.stdout is not None  # noqa: S101
         error, last = None, ""
@@ -142,8 +151,11 @@ class Board:
             await self._leave(key, running, follower)
 
     async def close(self) -> None:
-        """End all jobs, those too that nobody follows any more."""
-        await asyncio.gather(*(each.stop() for each in tuple(self._unfinished)))
+        """End all jobs, those too that nobody follows any more; whoever follows gets ServerStopping."""
+        ending = tuple(self._unfinished)
+        for each in ending:
+            each.error = ServerStopping()
+        await asyncio.gather(*(each.stop() for each in ending))
 
     def _started(self, job: Job) -> Running:
         if len(self._unfinished) >= AT_ONCE + WAITING:

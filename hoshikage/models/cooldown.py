@@ -81,7 +81,7 @@ class Cooldown:
         if record and record.state != state:
             del self._records[files]
         elif record and (left := record.until - self._now()) > 0:
-            raise CoolingDown(crashes=len(record.times), reason=record.reason, seconds=math.ceil(left))
+            raise CoolingDown(crashes=len(record.times), reason=record.reason, retry_after=math.ceil(left))
 
     def crashed(self, files: Files, state: State, reason: str) -> None:
         """A worker ended while it loaded these files."""

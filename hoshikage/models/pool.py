@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hoshikage.engine.client import Engine
 from hoshikage.engine.wire import Load
-from hoshikage.errors import EngineCrashed, LoadFailed, Overloaded
+from hoshikage.errors import EngineCrashed, LoadFailed
 
 log = logging.getLogger("hoshikage.pool")
 
@@ -28,11 +28,10 @@ async def start(load: Load, timeout_seconds: float | None) -> Engine:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`keep_alive_seconds` math.inf = for ever; `max_pending` counts the requests of all models together."""
+    """`keep_alive_seconds` math.inf = for ever."""
 
     keep_alive_seconds: float
     max_loaded: int
-    max_pending: int
     load_timeout_seconds: float | None
 
 
@@ -88,10 +87,8 @@ class Pool:
 
     @contextlib.asynccontextmanager
     async def acquire(self, name: str, load: Load, keep_alive_seconds: float | None) -> AsyncIterator[Lease]:
-        """The engine of a model, loaded if need be. Raises LoadFailed, EngineCrashed or Overloaded."""
+        """The engine of a model, loaded if need be. Raises LoadFailed or EngineCrashed."""
         started = time.perf_counter_ns()
-        if sum(each.users for each in self._loaded.values()) >= self.policy.max_pending:
-            raise Overloaded()
         loaded = await self._enter(name, load)
         try:
             if keep_alive_seconds is not None:

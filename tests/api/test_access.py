@@ -104,3 +104,16 @@ async def test_beyond_loopback_nobody_gets_in_without_a_key_unless_that_is_meant
             async with httpx.AsyncClient(transport=transport, base_url="http://box") as asking:
                 assert (await asking.get("/api/tags")).status_code == status
                 assert (await asking.get("/")).status_code == 200
+
+
+async def test_a_server_that_stops_refuses_every_route_in_each_dialect(tmp_path: Path) -> None:
+    settings = Settings.load(environ={"HOSHIKAGE_HOME": str(tmp_path)}, cwd=tmp_path)
+    async with open_services(settings) as services:
+        services.admission.stopping = True
+        transport = httpx.ASGITransport(create_app(services))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asking:
+            ollama, openai = await asking.get("/api/tags"), await asking.get("/v1/models")
+    assert ollama.json()["error"] == openai.json()["error"]["message"]
+    assert openai.json()["error"]["code"] == "overloaded"
+    for reply in (ollama, openai):
+        assert (reply.status_code, reply.headers["connection"], reply.headers["retry-after"]) == (503, "close", "5")

@@ -6,7 +6,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from hoshikage.api.guard import Guard, TooLarge, is_local
+from hoshikage.api.bodies import Bodies, TooLarge
+from hoshikage.api.guard import Guard, is_local
+from hoshikage.errors import Overloaded
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -19,7 +21,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def ask(method: str = "GET", *, origins: tuple[str, ...] = (), **headers: str) -> httpx.Response:
-    guard = Guard(app, loopback=True, origins=origins, body_bytes=10)
+    guard = Bodies(Guard(app, loopback=True, origins=origins), each=10, total=10, refuse=Overloaded)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1:11434") as client:
         return await client.request(method, "/", headers=names)
@@ -96,7 +98,7 @@ async def test_a_star_lets_every_origin_in() -> None:
 
 
 async def test_a_body_over_the_limit_is_refused() -> None:
-    guard = Guard(app, loopback=True, origins=(), body_bytes=10)
+    guard = Bodies(Guard(app, loopback=True, origins=()), each=10, total=10, refuse=Overloaded)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as client:
         assert (await client.post("/", content=b"x" * 11)).status_code == 413
         assert (await client.post("/", content=b"x" * 10)).text == "10"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from hoshikage.engine.build import installed_build
-from tests.program import Program, environment, hoshikage, ramdisk_of, serve
+from tests.program import Program, environment, hoshikage, serve
 
 
 @pytest.fixture
@@ -100,24 +100,6 @@ def test_the_commands_find_the_home_of_the_running_server(server: Program) -> No
         [sys.executable, "-m", "hoshikage", "list"], env=env, capture_output=True, text=True, check=False
     )
     assert " - starter: " in done.stdout
-
-
-def test_doctor_tells_the_state_of_the_ram_disk_and_makes_none(home: Path) -> None:
-    said = [hoshikage(home, "doctor", **more).stdout for more in ({}, {"RAMDISK_PATH": "off"})]
-    assert f"✅ RAM disk: mounted: {ramdisk_of(home)} is in memory\n" in said[0]
-    assert "⚠️ RAM disk: off: turned off by RAMDISK_PATH or RAMDISK_SIZE\n" in said[1]
-    assert not ramdisk_of(home).exists()
-
-
-def test_doctor_names_a_missing_file_and_its_exit_code_tells(home: Path, starter: Path, tmp_path: Path) -> None:
-    assert hoshikage(home, "doctor").returncode == 0
-    link = tmp_path / "gone.gguf"
-    link.symlink_to(starter)
-    hoshikage(home, "add", str(link), "gone")
-    link.unlink()
-    done = hoshikage(home, "doctor")
-    assert (done.returncode, "gone" in done.stdout) == (1, True)
-    assert "ファイルがありません" in hoshikage(home, "list").stdout
 
 
 def test_a_change_by_the_command_line_is_seen_by_the_running_server(home: Path, starter: Path) -> None:

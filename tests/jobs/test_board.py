@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hoshikage.errors import HoshikageError, Overloaded, PullError
+from hoshikage.errors import HoshikageError, Overloaded, PullError, ServerStopping
 from hoshikage.jobs import board
 from hoshikage.jobs.board import AT_ONCE, WAITING, Board
 from hoshikage.jobs.wire import PullJob
@@ -93,6 +93,30 @@ def test_a_close_waits_for_a_job_whose_leaver_was_in_a_hurry(monkeypatch: pytest
         await asyncio.gather(leaving, return_exceptions=True)
 
     attacked(monkeypatch, tmp_path, DEAF, use)
+
+
+def test_whoever_follows_a_job_is_told_that_the_server_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def use(made: Board) -> None:
+        following = made.follow(PullJob("a"))
+        assert (await anext(following)).status == "on"
+        await made.close()
+        with pytest.raises(ServerStopping):
+            await anext(following)
+
+    attacked(monkeypatch, tmp_path, STEP % "on" + TO_THE_END, use)
+
+
+def test_a_jobs_process_knows_no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOSHIKAGE_API_KEYS", "the-boss")
+    monkeypatch.setenv("HF_TOKEN", "needed")
+
+    async def use(made: Board) -> None:
+        following = made.follow(PullJob("a"))
+        assert (await anext(following)).status == "None needed"
+        await following.aclose()
+
+    told = "import os; x = f\"{os.environ.get('HOSHIKAGE_API_KEYS')} {os.environ['HF_TOKEN']}\"\n"
+    attacked(monkeypatch, tmp_path, told + STEP.replace("%s", "' + x + '") % () + TO_THE_END, use)
 
 
 def test_few_work_at_once_some_wait_in_order_and_one_too_many_is_refused(

@@ -31,7 +31,7 @@ def left(cooldown: Cooldown, state: tuple[tuple[int, int], ...] = OLD) -> int:
         cooldown.check(FILES, state)
     except CoolingDown as error:
         assert "signal 9" in str(error)
-        seconds = error.data["seconds"]
+        seconds = error.data["retry_after"]
         assert isinstance(seconds, int)
         return seconds
     return 0

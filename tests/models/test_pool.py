@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from fixtures.tiny_gguf import make_tiny
 from fixtures.tiny_lora import make_lora
 from hoshikage.engine import wire
-from hoshikage.errors import EngineCrashed, LoadFailed, Overloaded
+from hoshikage.errors import EngineCrashed, LoadFailed
 from hoshikage.models.pool import Lease, Policy, Pool
 from hoshikage.sampling import SamplingOptions
 
@@ -23,10 +23,8 @@ def load(path: Path) -> wire.Load:
     return wire.Load(path=str(path), n_ctx=512, n_batch=128, n_threads=0, n_gpu_layers=0, num_parallel=2)
 
 
-def policy(*, keep_alive: float = 60, max_loaded: int = 2, max_pending: int = 200) -> Policy:
-    return Policy(
-        keep_alive_seconds=keep_alive, max_loaded=max_loaded, max_pending=max_pending, load_timeout_seconds=60
-    )
+def policy(*, keep_alive: float = 60, max_loaded: int = 2) -> Policy:
+    return Policy(keep_alive_seconds=keep_alive, max_loaded=max_loaded, load_timeout_seconds=60)
 
 
 @pytest.fixture
@@ -145,15 +143,6 @@ async def test_a_busy_model_is_waited_for_not_killed(starter: Path, tmp_path: Pa
     await waiting
     await pool.close()
     assert order == ["starter", "other"]
-
-
-async def test_over_the_limit_requests_are_refused(starter: Path) -> None:
-    pool = Pool(policy(max_pending=1))
-    async with pool.acquire("starter", load(starter), None):
-        with pytest.raises(Overloaded):
-            async with pool.acquire("starter", load(starter), None):
-                pass
-    await pool.close()
 
 
 async def test_a_waiter_that_leaves_does_not_spoil_the_load_for_the_others(pool: Pool, starter: Path) -> None:

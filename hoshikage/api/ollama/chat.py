@@ -23,7 +23,7 @@ async def chat(request: Request) -> Response:
     backend = services(request).backend
     entry = backend.registry.run(asked.model)
     if not asked.messages:
-        return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
+        return await until_disconnect(request, load_or_unload(request, entry, asked, body))
     turned = to_chat(asked, owner_of(request))
     tools = asked.tools or any(message.tool_calls for message in asked.messages)
     warnings = (*warnings_of(asked), *(["tools-ignored"] if tools else []))

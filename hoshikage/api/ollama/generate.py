@@ -24,7 +24,7 @@ async def generate(request: Request) -> Response:
     entry = backend.registry.run(asked.model)
     refuse_unbuilt(asked, entry.name)
     if not asked.prompt:
-        return await until_disconnect(request, load_or_unload(backend, entry, asked, body))
+        return await until_disconnect(request, load_or_unload(request, entry, asked, body))
     turned = to_completion(asked, owner_of(request))
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
     return await answered(request, answer, complete(backend, turned))

@@ -21,13 +21,13 @@ async def status(request: Request) -> Response:
     asked = await asyncio.gather(*(counters(each) for each in opened.pool.loaded()))
     models = [found for found in asked if found]
     ramdisk = to_builtins(opened.keeper.report())
-    pauses = to_builtins(opened.cooldown.pauses())
     found = {
         "status": "ok",
         "version": version("hoshikage"),
         "models": models,
-        "cooling_down": pauses,
+        "cooling_down": to_builtins(opened.cooldown.pauses()),
         "ramdisk": ramdisk,
+        "admission": to_builtins(opened.admission.report()),
     }
     return json_reply(found, media_type="application/json")
 
