@@ -91,7 +91,7 @@ def choice(*allowed: str) -> Callable[[str, Path], str]:
 
 
 def tristate(raw: str, _folder: Path) -> str:
-    """"auto", "on" or "off"; Go's words for true and false are on and off."""
+    """ "auto", "on" or "off"; Go's words for true and false are on and off."""
     word = raw.lower()
     if word in {"auto", "on", "off"}:
         return word
