@@ -32,7 +32,7 @@ def test_a_quantized_value_type_without_flash_attention_names_both_settings_and_
 
 def test_one_gpu_alone_has_no_shares(tmp_path: Path) -> None:
     assert load(tmp_path, TENSOR_SPLIT="3, 1").tensor_split == (3.0, 1.0)
-    with pytest.raises(SettingsError, match="TENSOR_SPLIT='3,1' .* MAIN_GPU=1 takes one GPU alone"):
+    with pytest.raises(SettingsError, match=r"TENSOR_SPLIT='3,1' .* MAIN_GPU=1 takes one GPU alone"):
         load(tmp_path, TENSOR_SPLIT="3,1", MAIN_GPU="1")
 
 

@@ -36,7 +36,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[Model]:
 @WAYS
 def test_a_restored_prefix_gives_the_logits_of_a_cold_run(model: Model, tmp_path: Path, how: Computing) -> None:
     """Also at an earlier turn's end, which under a sliding window is a checkpoint's."""
-    first = Sequence(1, "a", prompt(model, 700), 4000, 6)
+    first = Sequence(1, "a", prompt(model, 560 if model.window else 200), 4000, 6)
     saving = Driver(model, tmp_path, computing=how)
     saving.run(first)
     saving.save()
@@ -46,7 +46,7 @@ def test_a_restored_prefix_gives_the_logits_of_a_cold_run(model: Model, tmp_path
     for id_, keep in ((2, len(told)), (3, first.n_prompt - 1)):
         again = Sequence(id_, "a", [*told[:keep], 7, 8], 4000, 1)
         restoring.run(again)
-        assert (again.n_cached, again.n_evaluated) == (keep, 1)
+        assert (again.n_cached, again.n_evaluated) == (keep, 2)
         expected = cold(model, told, chunk_ends(first.n_prompt, len(told)), keep, again.tokens[keep : keep + 2], how)
         assert np.abs(restoring.ends[id_] - expected).max() <= 1
     restoring.close()
@@ -54,11 +54,11 @@ def test_a_restored_prefix_gives_the_logits_of_a_cold_run(model: Model, tmp_path
 
 @WAYS
 def test_a_growing_cache_keeps_its_sequences_and_shared_prefixes(model: Model, how: Computing) -> None:
-    small, large = (Driver(model, cells=cells, most_cells=4096, computing=how) for cells in (512, 4096))
+    small, large = (Driver(model, cells=cells, most_cells=2048, computing=how) for cells in (384, 2048))
     for driver in (small, large):
-        driver.run(*(Sequence(i, "a", [*prompt(model, 400), 30 + i, 31], 4000, 5) for i in range(3)))
-        driver.run(*(Sequence(10 + i, "a", prompt(model, 400, i), 4000, 5) for i in range(1, 4)))
-    assert (small.cache.context.cells, large.cache.context.cells) == (2048, 4096)
+        driver.run(*(Sequence(i, "a", [*prompt(model, 200), 30 + i, 31], 4000, 2) for i in range(2)))
+        driver.run(*(Sequence(10 + i, "a", prompt(model, 200, i), 4000, 2) for i in range(1, 3)))
+    assert 384 < small.cache.context.cells < large.cache.context.cells
     for id_, logits in large.ends.items():
         assert np.abs(small.ends[id_] - logits).max() <= 1
     small.close()
@@ -70,11 +70,11 @@ def test_a_token_takes_the_bytes_that_its_type_says(model: Model, kind: str) -> 
     """Of the whole state that llama.cpp saves, but for what it notes of each cell and layer."""
     how = Computing(THREADS, type_k=kind, type_v=kind)
     driver = Driver(model, computing=how)
-    driver.run(Sequence(1, "a", prompt(model, 300), 4000, 1))
+    driver.run(Sequence(1, "a", prompt(model, 50), 4000, 1))
     saved = driver.cache.context.state_size(0)
     driver.close()
     each = model.kv_bytes(kind, kind)
-    assert 300 * each <= saved <= 301 * each + 300 * 64 + 64 * model.layers
+    assert 50 * each <= saved <= 50 * each + 50 * 64 + 64 * model.layers
 
 
 @pytest.mark.parametrize("other", [{}, {"type_k": "q8_0"}, {"type_k": "q8_0", "type_v": "q4_0"}, {"flash": "off"}])
@@ -83,12 +83,12 @@ async def test_a_snapshot_of_one_type_is_never_used_for_another(
 ) -> None:
     found = []
     for types in ({"type_k": "q8_0", "type_v": "q8_0"}, other, {"type_k": "q8_0", "type_v": "q8_0"}):
-        engine = await Engine.start(load(starter, tmp_path, **types))
+        engine = await Engine.start(load(starter, tmp_path, **types))  # type: ignore[arg-type]
         _, end = await said(engine, ask(STORY, new=2))
         await engine.close()
         found.append((engine.ready.type_k, end.reuse, end.evaluated))
-    types = other.get("type_k", "f16")
-    assert found == [("q8_0", "miss_cold", found[0][2]), (types, "miss_cold", found[0][2]), ("q8_0", "hit_snapshot", 1)]
+    kind = other.get("type_k", "f16")
+    assert found == [("q8_0", "miss_cold", found[0][2]), (kind, "miss_cold", found[0][2]), ("q8_0", "hit_snapshot", 1)]
 
 
 async def test_heads_that_a_type_does_not_divide_are_refused_by_name(tmp_path: Path) -> None:

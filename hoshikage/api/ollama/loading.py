@@ -15,8 +15,8 @@ async def load_or_unload(backend: Backend, entry: Entry, asked: Base, body: Body
     if seconds == 0:
         await backend.pool.unload(entry.file, entry.stored.adapters)
         return emptied(asked.model, body, "unload")
-    await load(backend, entry, seconds, options_of(asked.options))
-    return emptied(asked.model, body, "load")
+    warnings = await load(backend, entry, seconds, options_of(asked.options))
+    return emptied(asked.model, body, "load", (*warnings_of(asked), *warnings))
 
 
 def warnings_of(asked: Base) -> tuple[str, ...]:
