@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from compat.peers.texts import prose
+from compat.peers.texts import PASSAGE
 from hoshikage.engine import wire
 from hoshikage.engine.client import SPIN_COUNT, Engine
 from hoshikage.engine.quantize import quantize
@@ -25,7 +25,7 @@ from hoshikage.models.repack import repackable
 from hoshikage.sampling import SamplingOptions
 from tests.conftest import pulled
 
-ROUNDS, CELLS, BATCH, PROMPT_WORDS, NEW_TOKENS = 7, 2048, 512, 350, 48
+ROUNDS, CELLS, BATCH, NEW_TOKENS = 7, 2048, 512, 48
 SHM = Path("/dev/shm")  # noqa: S108  a RAM disk of this measure's own
 STAGES = ("python", "vocabulary", "weights", "context")
 MB = 1e6
@@ -42,11 +42,13 @@ def main() -> int:
         print(stage(given.stage, given.model, repack=given.repack == "on"))
         return 0
     with tempfile.TemporaryDirectory(dir=SHM) as folder:
-        asyncio.run(table(as_q4_0(pulled("starter"), Path(folder)), given.pairs))
+        model = as_q4_0(pulled("starter"), Path(folder))
+        table(model)
+        asyncio.run(speeds(model, given.pairs))
     return 0
 
 
-async def table(model: Path, pairs: int) -> None:
+def table(model: Path) -> None:
     size, foretold = model.stat().st_size, repackable(read_header(model))
     print(
         f"{model.name}: {size / MB:.1f} MB mapped from {model.parent.parent}, {foretold / MB:.1f} MB can be repacked\n"
@@ -65,7 +67,6 @@ async def table(model: Path, pairs: int) -> None:
         print(f"| {name} | {' | '.join(f'{value / MB:.1f}' for value in values)} |")
     share = rows["weights"][0] / size
     print(f"\nweights in anonymous memory with CPU_REPACK=off: {share:.1%} of the file (target 5 %)\n")
-    await speeds(model, pairs)
 
 
 def as_q4_0(source: Path, folder: Path) -> Path:
@@ -87,22 +88,23 @@ _quiet = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(
 
 
 def measured(name: str, model: Path, mode: str) -> int:
-    """Bytes at a stage, in a new process that goes just so far."""
+    """Bytes of Pss_Anon at a stage, in a new process that goes just so far."""
     command = [sys.executable, "-m", "compat.peers.repack", "--stage", name, "--model", str(model), "--repack", mode]
     environ = {**os.environ, "GOMP_SPINCOUNT": SPIN_COUNT}
     return int(subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout)
 
 
 def stage(name: str, path: Path, *, repack: bool) -> int:
-    """Bytes of this process, once it has gone so far as a worker goes; a context has decoded a whole batch and a step."""
-    from hoshikage.engine import worker  # what a worker imports
+    """Bytes of this process, once it has gone so far as a worker; a context has decoded a whole batch and a step."""
+    import hoshikage.engine.worker  # noqa: F401  what a worker imports
+    from hoshikage.engine.llama import library
     from hoshikage.engine.llama.batch import Batch
     from hoshikage.engine.llama.computing import Computing
     from hoshikage.engine.llama.context import Context
     from hoshikage.engine.llama.model import Model
     from hoshikage.engine.llama.placement import Placement
 
-    worker.library.start()
+    library.start()
     if name == "python":
         return anonymous(os.getpid())
     model = Model(path, Placement(n_gpu_layers=0, repack=repack, weights=name != "vocabulary"))
@@ -164,7 +166,7 @@ def load(path: Path, *, repack: bool) -> wire.Load:
 async def asked(engine: Engine, number: int) -> tuple[float, float]:
     """Tokens a second of a prompt that is new, and of the answer to it."""
     sampling = SamplingOptions(temperature=0.0, ignore_eos=True)
-    prompt = f"{number}: {prose(PROMPT_WORDS)}"
+    prompt = f"{number}: {PASSAGE}"
     command = wire.Generate(id=0, owner="a", prompt=prompt, sampling=sampling, max_tokens=NEW_TOKENS)
     async with aclosing(engine.generate(command)) as events:
         done = [event async for event in events][-1]
