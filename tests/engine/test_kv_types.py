@@ -88,7 +88,11 @@ async def test_a_snapshot_of_one_type_is_never_used_for_another(
         await engine.close()
         found.append((engine.ready.type_k, end.reuse, end.evaluated))
     kind = other.get("type_k", "f16")
-    assert found == [("q8_0", "miss_cold", found[0][2]), (kind, "miss_cold", found[0][2]), ("q8_0", "hit_snapshot", 1)]
+    assert found == [
+        ("q8_0", "miss_prefix", found[0][2]),
+        (kind, "miss_prefix", found[0][2]),
+        ("q8_0", "hit_snapshot", 1),
+    ]
 
 
 async def test_heads_that_a_type_does_not_divide_are_refused_by_name(tmp_path: Path) -> None:
