@@ -51,6 +51,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m compat.peers.listing
 	$(BIN)/python -m compat.peers.step_overhead
 	$(BIN)/python -m compat.peers.two_engines
+	$(BIN)/python -m compat.peers.repack
 	$(BIN)/python -m compat.peers.agreement
 	$(BIN)/python -m compat.peers.llama_server
 	$(BIN)/python -m compat.peers.decode

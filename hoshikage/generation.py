@@ -11,6 +11,7 @@ from msgspec import structs
 from hoshikage.admission import Admission
 from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
+from hoshikage.engine.client import Engine
 from hoshikage.errors import EngineCrashed, FileMissing, RequestError, Unsupported
 from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
@@ -20,6 +21,14 @@ from hoshikage.sampling import merged
 from hoshikage.settings import Settings
 
 INT32_MAX = 2**31 - 1
+LOAD_OPTIONS = {
+    "num_batch": "n_batch",
+    "num_thread": "n_threads",
+    "num_gpu": "n_gpu_layers",
+    "main_gpu": "main_gpu",
+    "use_mmap": "use_mmap",
+}
+"""A request's options that count when it loads the model, and the fields of wire.Load they set."""
 
 log = logging.getLogger("hoshikage.generation")
 
@@ -44,7 +53,15 @@ class Backend:
             n_ctx=self.settings.n_ctx,
             n_batch=whole(options, "num_batch", self.settings.n_batch, least=1),
             n_threads=whole(options, "num_thread", self.settings.n_threads, least=0),
+            n_threads_batch=self.settings.n_threads_batch if options.get("num_thread") is None else 0,
             n_gpu_layers=whole(options, "num_gpu", self.settings.n_gpu_layers, least=-1),
+            main_gpu=whole(options, "main_gpu", self.settings.main_gpu, least=-1),
+            tensor_split=self.settings.tensor_split,
+            split_mode=self.settings.split_mode,
+            flash=self.settings.flash_attention,
+            type_k=self.settings.kv_type_k,
+            type_v=self.settings.kv_type_v,
+            mlock=self.settings.mlock,
             num_parallel=self.settings.num_parallel,
             use_mmap=options.get("use_mmap") is not False,
             kv_bytes=int((self.settings.kv_memory_gb or 0) * GB),
@@ -99,17 +116,18 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         constraint=request.constraint,
         logprobs=request.logprobs,
     )
-    load = backend.load(entry, options)
+    wanted = backend.load(entry, options)
     with backend.admission.enter(request.owner) as ticket:
         text = await asyncio.to_thread(prompt.text)
 
         async def attempt() -> AsyncGenerator[Delta, None]:
-            async with backend.pool.acquire(entry.name, load, request.keep_alive) as lease:
+            async with backend.pool.acquire(entry.name, wanted, request.keep_alive) as lease:
+                warnings = unmet(lease.engine, wanted, options)
                 rendered = await asyncio.to_thread(text, lease.engine.ready)
                 async with aclosing(lease.engine.generate(structs.replace(command, prompt=rendered))) as events:
                     async for event in events:
                         ticket.begin()  # the first is Started
-                        yield _delta(event, lease)
+                        yield _delta(event, lease, warnings)
 
         async with aclosing(replayed(attempt, entry.name)) as deltas:
             async for delta in deltas:
@@ -144,12 +162,14 @@ def check_generates(entry: Entry, name: str, what: str) -> None:
         raise Unsupported(model=name, capability=what)
 
 
-async def load(backend: Backend, entry: Entry, owner: str, keep_alive: float | None, options: Options) -> int:
-    """Load a model without asking it anything; returns the nanoseconds it took."""
-    command = backend.load(entry, options)
+async def load(
+    backend: Backend, entry: Entry, owner: str, keep_alive: float | None, options: Options
+) -> tuple[str, ...]:
+    """Load a model without asking it anything; returns warnings of what was not done as it was asked for."""
+    wanted = backend.load(entry, options)
     with backend.admission.enter(owner):
-        async with backend.pool.acquire(entry.name, command, keep_alive) as lease:
-            return lease.load_ns
+        async with backend.pool.acquire(entry.name, wanted, keep_alive) as lease:
+            return unmet(lease.engine, wanted, options)
 
 
 def stops(entry: Entry, options: Options) -> tuple[str, ...]:
@@ -166,7 +186,15 @@ def whole(options: Options, name: str, default: int, *, least: int) -> int:
     return value
 
 
-def _delta(event: wire.Event, lease: Lease) -> Delta:
+def unmet(engine: Engine, wanted: wire.Load, options: Options) -> tuple[str, ...]:
+    """Warnings of load options that the model, loaded already, was not loaded with, and of how it was loaded."""
+    loaded = engine.load
+    differing = (name for name, part in LOAD_OPTIONS.items() if getattr(loaded, part) != getattr(wanted, part))
+    ignored = tuple(f"option-ignored={name}" for name in differing if options.get(name) is not None)
+    return (*ignored, *engine.ready.warnings)
+
+
+def _delta(event: wire.Event, lease: Lease, warnings: tuple[str, ...]) -> Delta:
     if isinstance(event, wire.Text):
         return TextDelta(event.text, event.logprobs)
     if isinstance(event, wire.Started):
@@ -174,7 +202,7 @@ def _delta(event: wire.Event, lease: Lease) -> Delta:
             prompt_tokens=event.prompt_tokens,
             cached_tokens=event.cached,
             limit=event.limit,
-            warnings=event.warnings,
+            warnings=(*event.warnings, *warnings),
         )
     assert isinstance(event, wire.Done)  # noqa: S101  what else the client lets through is ours
     return _finished(event, lease.load_ns)

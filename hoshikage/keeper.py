@@ -14,9 +14,11 @@ from hoshikage.engine.shelf import clean
 from hoshikage.engine.wire import Load
 from hoshikage.errors import HoshikageError, LoadFailed
 from hoshikage.models.headers import header_of
+from hoshikage.models.repack import repacks
 from hoshikage.models.shards import shards
 from hoshikage.ramdisk.copies import Set
 from hoshikage.ramdisk.disk import Ramdisk
+from hoshikage.ramdisk.memory import Memory
 from hoshikage.ramdisk.place import Machine, Wish
 from hoshikage.ramdisk.store import Report, Store, log
 from hoshikage.settings import Settings
@@ -63,7 +65,9 @@ class Keeper:
             sets = await asyncio.to_thread(sets_of, load)
             copies = await asyncio.to_thread(self._store.use, user, sets)
             places = snapshots.places(self._settings, self._disk)
-            engine = await self._started(structs.replace(load, places=places), copies, user, timeout_seconds)
+            repack = await asyncio.to_thread(worth_repacking, load, self._settings.cpu_repack)
+            load = structs.replace(load, places=places, repack=repack)
+            engine = await self._started(load, copies, user, timeout_seconds)
         except OSError as error:
             self._store.leave(user)
             raise LoadFailed(reason=str(error)) from error
@@ -116,6 +120,16 @@ class Keeper:
 def sets_of(load: Load) -> tuple[Set, ...]:
     """The files of a load, grouped by what must lie side by side; what cannot be read is left to the engine."""
     return tuple(_sets(load))
+
+
+def worth_repacking(load: Load, mode: str) -> bool:
+    """Whether the CPU's weights are to be laid out anew, by CPU_REPACK and the memory that is free now; as asked where
+    the files cannot be read, which the engine will say."""
+    try:
+        weights = sum(file.stat().st_size for file in shards(Path(load.path), header_of(Path(load.path))))
+    except (HoshikageError, OSError):
+        return load.repack
+    return repacks(mode, weights, Memory().available())
 
 
 def copied(load: Load, copies: dict[Path, Path]) -> Load:

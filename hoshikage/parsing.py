@@ -21,6 +21,7 @@ HOME_MARKS = ("MODEL_MAP_FILE", "RAMDISK_PATH", "CHROMA_PATH")
 SCHEME_PORTS = {"http": 80, "https": 443}
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 11434
 FALSE = {"0", "f", "false"}
+TRUE = {"1", "t", "true"}
 ORIGIN_SCHEMES = tuple(
     f"{scheme}://"
     for scheme in (
@@ -76,6 +77,43 @@ def integer(least: int, most: int, *, zero: int | None = None) -> Callable[[str,
         return value
 
     return read
+
+
+def choice(*allowed: str) -> Callable[[str, Path], str]:
+    """A reader of one of these words, in any case."""
+
+    def read(raw: str, _folder: Path) -> str:
+        if raw.lower() not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)} is allowed")
+        return raw.lower()
+
+    return read
+
+
+def tristate(raw: str, _folder: Path) -> str:
+    """ "auto", "on" or "off"; Go's words for true and false are on and off."""
+    word = raw.lower()
+    if word in {"auto", "on", "off"}:
+        return word
+    if word in TRUE | FALSE:
+        return "on" if word in TRUE else "off"
+    raise ValueError("auto, on (1, true) or off (0, false) is allowed")
+
+
+def shares(most: int) -> Callable[[str, Path], tuple[float, ...]]:
+    """A reader of at most so many shares with commas; they need not make 1."""
+    read = number(0, 2**20)
+
+    def read_all(raw: str, folder: Path) -> tuple[float, ...]:
+        try:
+            found = tuple(read(each.strip(), folder) for each in raw.split(",")) if raw else ()
+        except ValueError:
+            found = (math.nan,)
+        if found and not (len(found) <= most and sum(found) > 0):
+            raise ValueError(f"up to {most} shares with commas, as in 3,1, are allowed, and not all of them 0")
+        return found
+
+    return read_all
 
 
 def number(least: float, most: float) -> Callable[[str, Path], float]:

@@ -5,14 +5,15 @@ folder, one in the environment or in a flag to the current folder, a default to 
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
 from hoshikage.errors import SettingsError
+from hoshikage.load_settings import LoadSettings, check
 from hoshikage.parsing import (
     Network,
     address,
@@ -33,36 +34,14 @@ from hoshikage.parsing import (
     secret_hashes,
     text,
 )
+from hoshikage.variables import Variable, setting
 
 FOREIGN = (
-    "OLLAMA_FLASH_ATTENTION OLLAMA_KV_CACHE_TYPE OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
+    "OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
     " OLLAMA_REMOTES OLLAMA_DEBUG_LOG_REQUESTS OLLAMA_SCHED_SPREAD OLLAMA_GPU_OVERHEAD OLLAMA_LLM_LIBRARY"
     " OLLAMA_IGPU_ENABLE OLLAMA_VULKAN OLLAMA_MAX_TRANSFER_STREAMS OLLAMA_NOHISTORY OLLAMA_EDITOR OLLAMA_AUTH"
 ).split()
 """Ollama's variables that have no effect in this version."""
-
-
-Reader = Callable[[str, Path], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """How a setting is named, read and explained. Earlier names win; `effective` = it does something today."""
-
-    names: tuple[str, ...]
-    read: Reader
-    shown: str
-    why: str
-    ja: str
-    effective: bool = True
-
-
-def setting(names: str, read: Reader, default: str, why: str, ja: str, *, effective: bool = True) -> Any:
-    """A field read from the environment variables `names`; the default is read like a value.
-
-    Only Settings.load makes one: a dataclass default would be text that nothing has read.
-    """
-    return field(metadata={"variable": Variable(tuple(names.split()), read, default, why, ja, effective)})
 
 
 def limit_seconds(raw: str, folder: Path) -> float:
@@ -71,7 +50,7 @@ def limit_seconds(raw: str, folder: Path) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(LoadSettings):
     """Every setting, read and checked. Units are in the names."""
 
     home: Path
@@ -161,13 +140,6 @@ class Settings:
         "off",
         "name of a small model that guesses ahead for larger ones with the same vocabulary, or off",
         "同じ語彙を持つ大きなモデルのために先読みする小さなモデルの名前（off で無効）",
-    )
-    n_batch: int = setting("N_BATCH", integer(1, 2**16), "512", "tokens evaluated at once", "1 回に処理するトークン数")
-    n_threads: int = setting(
-        "N_THREADS", integer(0, 1024), "0", "compute threads; 0 = physical cores", "計算スレッド数。0 は物理コア数"
-    )
-    n_gpu_layers: int = setting(
-        "N_GPU_LAYERS", integer(-1, 9999), "-1", "layers on the GPU; -1 = all", "GPU に載せる層の数。-1 はすべて"
     )
     num_parallel: int = setting(
         "NUM_PARALLEL OLLAMA_NUM_PARALLEL",
@@ -306,15 +278,19 @@ class Settings:
         host, port = address(given, layers)
         values: dict[str, Any] = {each.name: value_of(each, layers, home) for each in variables()}
         language = language_of([layer for _, layer in layers])
-        return cls(home=home, host=host, port=port, language=language, ineffective=without_effect(layers), **values)
+        found = cls(home=home, host=host, port=port, language=language, ineffective=without_effect(layers), **values)
+        check(found)
+        return found
 
 
 Layers = list[tuple[Path, dict[str, str]]]
 
 
 def variables() -> "list[Field[Any]]":
-    """The fields that are read from variables."""
-    return [each for each in fields(Settings) if "variable" in each.metadata]
+    """The fields that are read from variables, the server's before those of a load."""
+    inherited = {each.name for each in fields(LoadSettings)}
+    found = [each for each in fields(Settings) if "variable" in each.metadata]
+    return sorted(found, key=lambda each: each.name in inherited)
 
 
 def variable(each: "Field[Any]") -> Variable:

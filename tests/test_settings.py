@@ -83,9 +83,9 @@ def test_a_relative_path_is_relative_to_where_it_is_written(tmp_path: Path) -> N
 
 
 def test_variables_without_effect_are_listed(tmp_path: Path) -> None:
-    assert load(tmp_path, SENTENCE_BERT_MODEL="x", OLLAMA_FLASH_ATTENTION="1", N_CTX="0").ineffective == (
+    assert load(tmp_path, SENTENCE_BERT_MODEL="x", OLLAMA_SCHED_SPREAD="1", N_CTX="0").ineffective == (
         "SENTENCE_BERT_MODEL",
-        "OLLAMA_FLASH_ATTENTION",
+        "OLLAMA_SCHED_SPREAD",
     )
 
 

@@ -49,7 +49,7 @@ def steps(path: str, kv: str) -> dict[str, float]:
     marks["weights and vocabulary"] = time.monotonic()
     desk = startup.desk(model, load)
     marks["context"] = time.monotonic()
-    startup.ready(model, desk)
+    startup.ready(model, desk, load)
     command = wire.Generate(id=1, owner="", prompt=PROMPT, sampling=SamplingOptions(temperature=0.0), max_tokens=2)
     desk.take(Request(command, model.tokenize(PROMPT, add_special=True)))
     marks["tokens"] = time.monotonic()

@@ -34,6 +34,7 @@ ESCAPES = (
 OWNER = "hoshikage.owner"
 """Where the ASGI scope holds whose request it is."""
 
+WARNING = "x-hoshikage-warning"
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -82,7 +83,7 @@ def warning_headers(warnings: Iterable[str], num_ctx: object, started: Delta) ->
         said += started.warnings
         if isinstance(num_ctx, int) and num_ctx > started.limit:
             said.append(f"num_ctx-capped={started.limit}")
-    return {"x-hoshikage-warning": ", ".join(said)} if said else {}
+    return {WARNING: ", ".join(said)} if said else {}
 
 
 class ClientLeft(Exception):

@@ -113,11 +113,13 @@ class Link(asyncio.BufferedProtocol):
 
 
 class Engine:
-    """One loaded model. `ready` tells its window and sizes, `name` its file; `lost` is set once the process is gone."""
+    """One loaded model. `ready` tells its window and sizes, `load` how it was loaded and `name` its file; `lost` is set
+    once the process is gone."""
 
-    def __init__(self, process: asyncio.subprocess.Process, link: Link, ready: wire.Ready, name: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, link: Link, ready: wire.Ready, load: wire.Load) -> None:
         self.ready = ready
-        self.name = name
+        self.load = load
+        self.name = Path(load.path).stem
         self.lost = link.lost
         self._process = process
         self._link = link
@@ -134,7 +136,7 @@ class Engine:
             link.send(load)
             async with asyncio.timeout(timeout_seconds):
                 greeting = await link.greeting
-            return cls(process, link, await _checked(greeting, process, link, load), Path(load.path).stem)
+            return cls(process, link, await _checked(greeting, process, link, load), load)
         except TimeoutError:
             await _end(process, link, patience=0.0)
             raise LoadFailed(reason=f"not loaded within {timeout_seconds:g} seconds") from None

@@ -7,6 +7,7 @@ import time
 
 from hoshikage.engine.llama.batch import Batch
 from hoshikage.engine.llama.chain import Chain, greedy_link
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.context import Context
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.pace import mean
@@ -24,10 +25,10 @@ now = time.perf_counter_ns
 class DraftModel:
     """Owns its context. Sequences longer than `window` tokens are not guessed for."""
 
-    def __init__(self, model: Model, *, window: int, threads: int) -> None:
+    def __init__(self, model: Model, computing: Computing, *, window: int) -> None:
         self.token_ns = 0.0
         self._window = min(window, model.trained)
-        self._context = Context(model, cells=SLOTS * self._window, batch=CATCH_UP, slots=SLOTS, threads=threads)
+        self._context = Context(model, computing.plain, cells=SLOTS * self._window, batch=CATCH_UP, slots=SLOTS)
         self._batch = Batch(CATCH_UP)
         self._greedy = Chain([greedy_link()])
         self._told: list[list[int]] = [[] for _ in range(SLOTS)]

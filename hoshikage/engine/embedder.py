@@ -9,6 +9,7 @@ from array import array
 from collections import deque
 
 from hoshikage.engine.inputs import Fitted, fit, fit_pair
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.llama.pooled import Pooled, Pooling, Traits, traits
 from hoshikage.engine.llama.specials import specials
@@ -65,13 +66,13 @@ class Embedder:
     """
 
     def __init__(
-        self, model: Model, *, window: int, threads: int, budget_ns: int, idle_seconds: float = IDLE_SECONDS
+        self, model: Model, computing: Computing, *, window: int, budget_ns: int, idle_seconds: float = IDLE_SECONDS
     ) -> None:
         self.model = model
         self.window = window
         self.traits: Traits = traits(model)
         self.calls = self.evaluated = 0
-        self._threads = threads
+        self._computing = computing
         self._idle_seconds = idle_seconds
         self._budget_ns = budget_ns
         self._token_ns = budget_ns // (2 * CHUNK_LEAST)
@@ -128,7 +129,7 @@ class Embedder:
         if self._context is None or self._context.tokens < tokens:
             self.close()
             size = 1 << (tokens - 1).bit_length()
-            self._context = Pooled(self.model, self.traits, tokens=size, sequences=SEQUENCES, threads=self._threads)
+            self._context = Pooled(self.model, self.traits, self._computing, tokens=size, sequences=SEQUENCES)
         return self._context
 
     def close(self) -> None:

@@ -11,24 +11,26 @@ from hoshikage.engine.draft_model import DraftModel
 from hoshikage.engine.embedder import Embedder
 from hoshikage.engine.fingerprint import fingerprint
 from hoshikage.engine.llama import library
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.context import Context
+from hoshikage.engine.llama.devices import bytes_on, gpus
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.loop import Loop
-from hoshikage.engine.memory import free_bytes
+from hoshikage.engine.offload import kv_cells, placed
 from hoshikage.engine.prefix import Reuse
 from hoshikage.engine.residents import Limits
 from hoshikage.engine.scheduler import Scheduler
 from hoshikage.engine.shelf import Place, Shelf
 from hoshikage.engine.threads import physical_cores
 from hoshikage.errors import LoadFailed
+from hoshikage.kv_types import KV_TYPES
+from hoshikage.ramdisk.memory import Memory
 
 SEQUENCES = 256
 """Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
 FIRST_CELLS = 8192
 """Tokens that the cache has room for at the start."""
-KV_SHARE = 4
-"""A quarter of the free memory may become KV cache, where KV_MEMORY_GB leaves it open."""
-KV_TYPE = "f16"
 NS_PER_MS = 1_000_000
 POOLED_CELLS = 8192
 """The longest input for a vector in tokens, where N_CTX leaves it open: its memory comes on top of the cache's."""
@@ -38,15 +40,30 @@ log = logging.getLogger("hoshikage.startup")
 
 def opened(load: wire.Load) -> Model:
     """The model with its adapters. Raises LoadFailed."""
-    adapters = [Path(each) for each in load.adapters]
-    return Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap, adapters=adapters)
+    return Model(Path(load.path), placement(load), [Path(each) for each in load.adapters])
+
+
+def placement(load: wire.Load) -> Placement:
+    return Placement(
+        n_gpu_layers=load.n_gpu_layers,
+        use_mmap=load.use_mmap,
+        mlock=load.mlock,
+        repack=load.repack,
+        main_gpu=load.main_gpu,
+        tensor_split=load.tensor_split,
+        split_mode=load.split_mode,
+    )
+
+
+def computing(load: wire.Load) -> Computing:
+    threads = load.n_threads or physical_cores()
+    return Computing(threads, load.n_threads_batch, load.flash, load.type_k, load.type_v)
 
 
 def desk(model: Model, load: wire.Load) -> Desk:
     """What serves the model; one that cannot generate gets no cache, but room for vectors. Raises LoadFailed."""
-    threads = load.n_threads or physical_cores()
     window, budget_ns = min(load.n_ctx or POOLED_CELLS, model.trained), load.step_ms * NS_PER_MS
-    embedder = Embedder(model, window=window, threads=threads, budget_ns=budget_ns)
+    embedder = Embedder(model, computing(load), window=window, budget_ns=budget_ns)
     if embedder.traits.generates:
         return Desk(loop(model, load), embedder)
     embedder.open()
@@ -55,19 +72,29 @@ def desk(model: Model, load: wire.Load) -> Desk:
 
 def loop(model: Model, load: wire.Load) -> Loop:
     """A loop with an empty cache. Raises LoadFailed."""
+    check_types(model, load)
     slots = load.num_parallel if model.keeps_state else SEQUENCES - 1
     most = most_cells(model, load)
     window = min(most, model.trained)
-    batch, threads = min(load.n_batch, window), load.n_threads or physical_cores()
+    batch, how = min(load.n_batch, window), computing(load)
 
     def make(cells: int) -> Context:
-        return Context(model, cells=cells, batch=batch, slots=slots + 1, threads=threads)
+        return Context(model, how, cells=cells, batch=batch, slots=slots + 1)
 
     cache = Cache(make, min(most, FIRST_CELLS), slots, shelf(model, load))
     limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most, thins(model, load))
     scheduler = Scheduler(limits, cache, budget_ns=load.step_ms * NS_PER_MS)
     drafter = Drafter(draft_model(model, load, window)) if load.speculation and not model.keeps_state else None
     return Loop(model, cache, scheduler, window, drafter)
+
+
+def check_types(model: Model, load: wire.Load) -> None:
+    """Raises LoadFailed where a quantized cache does not fit the model's heads: llama.cpp does not check it always."""
+    for name, kind, size in zip("KV", (load.type_k, load.type_v), model.head_sizes, strict=True):
+        if size % KV_TYPES[kind].block:
+            need = f"a multiple of {KV_TYPES[kind].block}, but {size}"
+            reason = f"KV_TYPE_{name}={kind} needs heads of {need} values has this model; set KV_TYPE_{name}=f16"
+            raise LoadFailed(reason=reason)
 
 
 def thins(model: Model, load: wire.Load) -> bool:
@@ -82,12 +109,12 @@ def draft_model(model: Model, load: wire.Load, window: int) -> DraftModel | None
     if not load.draft_path:
         return None
     try:
-        small = Model(Path(load.draft_path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap)
+        small = Model(Path(load.draft_path), placement(load))
         if small.n_vocab != model.n_vocab or small.keeps_state:
             log.warning("%s cannot draft for this model: it has another vocabulary, or keeps a state", load.draft_path)
             small.close()
             return None
-        return DraftModel(small, window=min(window, FIRST_CELLS), threads=load.n_threads or physical_cores())
+        return DraftModel(small, computing(load), window=min(window, FIRST_CELLS))
     except LoadFailed as error:
         log.warning("no drafts by %s: %s", load.draft_path, error)
         return None
@@ -95,29 +122,53 @@ def draft_model(model: Model, load: wire.Load, window: int) -> DraftModel | None
 
 def most_cells(model: Model, load: wire.Load) -> int:
     """Tokens that the cache may hold: N_CTX, else as many as can be of use, within the memory."""
-    room = (load.kv_bytes or free_bytes() // KV_SHARE) // max(1, model.kv_bytes)
-    if load.n_ctx:
-        return min(load.n_ctx, room) if load.kv_bytes else load.n_ctx
-    return max(1, min(room, load.num_parallel * model.trained))
+    if load.n_ctx and not load.kv_bytes:
+        return load.n_ctx
+    each = model.kv_bytes(load.type_k, load.type_v)
+    room = load.kv_bytes // max(1, each) if load.kv_bytes else free_cells(model, each)
+    return min(load.n_ctx, room) if load.n_ctx else max(1, min(room, load.num_parallel * model.trained))
+
+
+def free_cells(model: Model, kv_bytes: int) -> int:
+    """Tokens of cache that a share of the free memory holds, now that the model is loaded: of the GPUs' for the layers
+    that lie there, of the RAM for the others."""
+    vram = sum(each.free for each in model.placement.used(gpus()))
+    share = max(0, gpu_layers(model) - 1) / max(1, model.layers)
+    return kv_cells(kv_bytes, share, free_vram=vram, free_ram=Memory().available())
+
+
+def gpu_layers(model: Model) -> int:
+    """Of its layers and the output layer, those on a GPU."""
+    used = model.placement.used(gpus())
+    return placed(model.placement.n_gpu_layers, model.layers) if used else 0
 
 
 def shelf(model: Model, load: wire.Load) -> Shelf | None:
-    """The model's snapshots; None where there is no place for them."""
+    """The model's snapshots; None where there is no place for them. A cache of other types cannot take them, nor one
+    that lies otherwise for want of flash attention."""
     places = [Place(Path(p.folder), p.budget, Reuse.HIT_SNAPSHOT if p.ram else Reuse.HIT_DISK) for p in load.places]
     if not places:
         return None
     window = 0 if model.keeps_state else model.window or None
     adapters = [fingerprint([each]).hex() for each in model.adapters.files]
-    return Shelf(places, fingerprint(model.files, library.build(), KV_TYPE, *adapters), window)
+    cache = f"K {load.type_k}, V {load.type_v}{', no flash attention' if load.flash == 'off' else ''}"
+    return Shelf(places, fingerprint(model.files, library.build(), cache, *adapters), window)
 
 
-def ready(model: Model, made: Desk) -> wire.Ready:
+def ready(model: Model, made: Desk, load: wire.Load, warnings: tuple[str, ...] = ()) -> wire.Ready:
+    lost = [each for each in model.warnings if load.mlock and "mlock" in each]
+    for each in lost:
+        log.warning("MLOCK: %s", each)
     return wire.Ready(
         window=made.window,
         allocated=made.allocated,
         trained=model.trained,
         size=model.size,
-        size_vram=0,
+        size_vram=min(model.size, bytes_on(model.placement.used(gpus()), model.buffers)),
         bos=model.bos,
         eos=model.eos,
+        gpu_layers=gpu_layers(model),
+        type_k=load.type_k,
+        type_v=load.type_v,
+        warnings=(*warnings, *(["mlock-failed"] if lost else [])),
     )

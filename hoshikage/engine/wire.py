@@ -29,11 +29,13 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Load(Struct, tag="load", frozen=True, kw_only=True):
-    """The first command. Counts are in tokens, layers or threads; 0 threads = all physical cores.
+    """The first command. Counts are in tokens, layers or threads; 0 threads = as many as there are cores for it.
 
     `n_ctx` is the most tokens of the KV cache, 0 = what `kv_bytes` hold; `kv_bytes` 0 = a quarter of the free memory.
     Snapshots go to the first of `places`, none = no snapshots. A step takes about `step_ms` while others stream.
     `draft_path` is a small model with the same vocabulary that guesses ahead; `adapters` are LoRA files.
+    `n_gpu_layers` -1 = all, on `main_gpu` alone or, at -1, on all GPUs by the shares of `tensor_split`. `type_k` and
+    `type_v` are those of the KV cache; `repack` lays weights out anew in memory of their own where that is faster.
     """
 
     path: str
@@ -49,6 +51,15 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
     speculation: bool = True
     draft_path: str = ""
     adapters: tuple[str, ...] = ()
+    n_threads_batch: int = 0
+    type_k: str = "f16"
+    type_v: str = "f16"
+    flash: str = "auto"
+    repack: bool = True
+    mlock: bool = False
+    main_gpu: int = -1
+    tensor_split: tuple[float, ...] = ()
+    split_mode: str = "layer"
 
 
 class Generate(Struct, tag="generate", frozen=True, kw_only=True):
@@ -86,7 +97,8 @@ Command = Load | Generate | Cancel | Statistics | Embed | Rerank | Count | Token
 class Ready(Struct, tag="ready", frozen=True, kw_only=True):
     """The model is loaded. Sizes in bytes, `window` and `trained` in tokens; `bos` and `eos` are texts.
 
-    `allocated` tokens have cells at the start; the cache grows to what the window needs.
+    `allocated` tokens have cells at the start; the cache grows to what the window needs. `gpu_layers` lie on GPUs, the
+    output layer counted. `warnings` name what was not done as it was asked for.
     """
 
     window: int
@@ -96,6 +108,10 @@ class Ready(Struct, tag="ready", frozen=True, kw_only=True):
     size_vram: int
     bos: str
     eos: str
+    gpu_layers: int = 0
+    type_k: str = "f16"
+    type_v: str = "f16"
+    warnings: tuple[str, ...] = ()
 
 
 class LoadRefused(Struct, tag="load_refused", frozen=True):

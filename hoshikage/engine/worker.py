@@ -15,12 +15,13 @@ import threading
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
-from hoshikage.engine import startup, wire
+from hoshikage.engine import wire
 from hoshikage.engine.constrained import Constraints, Inbox
 from hoshikage.engine.desk import Desk, Work
 from hoshikage.engine.idle import Idle
 from hoshikage.engine.llama import library
 from hoshikage.engine.reader import Reader
+from hoshikage.engine.retry import with_fewer_layers
 from hoshikage.engine.speaker import Speaker
 from hoshikage.errors import HoshikageError
 
@@ -64,14 +65,13 @@ def end_process(failure: threading.ExceptHookArgs) -> None:
 def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.Load) -> None:
     library.start()
     try:
-        model = startup.opened(load)
-        desk = startup.desk(model, load)
+        model, desk, ready = with_fewer_layers(load)
     except HoshikageError as error:
         link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))
         return
     inbox: Inbox = SimpleQueue()
     speaker = Speaker(link, model.piece, lambda id_: inbox.put(wire.Cancel(id_)))
-    speaker.say([startup.ready(model, desk)])
+    speaker.say([ready])
     reader = Reader(model, desk.embedder, Constraints(model, inbox, speaker), inbox, speaker)
     threading.Thread(target=listen, args=(link, frames, reader), name="reader", daemon=True).start()
     step_until_closed(desk, inbox, speaker)

@@ -111,9 +111,22 @@ def test_ps_tells_size_window_and_expiry(client: httpx.Client) -> None:
     chat(client, keep_alive="10m")
     found = client.get("/api/ps").json()["models"][0]
     names = ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]
-    assert list(found) == names
+    assert list(found) == [*names, "hoshikage"]
+    assert found["hoshikage"] == {"kv_types": {"k": "f16", "v": "f16"}, "gpu_layers": 0, "warnings": []}
     assert found["context_length"] == 8192
     assert found["digest"] == client.get("/api/tags").json()["models"][0]["digest"]
+
+
+def test_load_options_for_a_loaded_model_are_ignored_and_said(client: httpx.Client) -> None:
+    options = {"num_ctx": 2048, "num_batch": 64, "num_thread": 1, "main_gpu": -1, "num_predict": 1}
+    chat(client)
+    warned = chat(client, options=options).headers["x-hoshikage-warning"]
+    assert warned == "option-ignored=num_batch, option-ignored=num_thread"
+    client.post("/api/chat", json={"model": "starter", "keep_alive": 0})
+    assert "x-hoshikage-warning" not in chat(client, options=options).headers
+    loaded = client.post("/api/chat", json={"model": "starter", "options": {"num_thread": 2}})
+    assert loaded.headers["x-hoshikage-warning"] == "option-ignored=num_thread"
+    client.post("/api/chat", json={"model": "starter", "keep_alive": 0})
 
 
 def test_show_is_truthful(client: httpx.Client) -> None:

@@ -8,8 +8,10 @@ from hoshikage.engine.cache import Cache
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.batch import Batch
 from hoshikage.engine.llama.binding import C
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.context import Context
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.prefix import Reuse
 from hoshikage.engine.residents import Limits
 from hoshikage.engine.scheduler import Chunk, Scheduler
@@ -18,17 +20,18 @@ from hoshikage.engine.shelf import Place, Shelf
 
 SLOTS, BATCH, THREADS = 8, 256, 2
 GB = 10**9
+F16 = Computing(THREADS)
 
 Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
 def opened(path: Path, *adapters: Path) -> Model:
     library.start()
-    return Model(path, n_gpu_layers=0, use_mmap=True, adapters=adapters)
+    return Model(path, Placement(n_gpu_layers=0), adapters)
 
 
-def context(model: Model, cells: int = 4096) -> Context:
-    return Context(model, cells=cells, batch=BATCH, slots=SLOTS + 1, threads=THREADS)
+def context(model: Model, cells: int = 4096, computing: Computing = F16) -> Context:
+    return Context(model, computing, cells=cells, batch=BATCH, slots=SLOTS + 1)
 
 
 def row(of: Context, model: Model, index: int) -> Logits:
@@ -39,11 +42,19 @@ def row(of: Context, model: Model, index: int) -> Logits:
 class Driver:
     """Runs sequences one after the other or together. `ends` holds the logits of each prompt's last token by id."""
 
-    def __init__(self, model: Model, folder: Path | None = None, *, cells: int = 4096, most_cells: int = 0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        folder: Path | None = None,
+        *,
+        cells: int = 4096,
+        most_cells: int = 0,
+        computing: Computing = F16,
+    ) -> None:
         window = model.window or None
         self.shelf = Shelf([Place(folder, GB, Reuse.HIT_SNAPSHOT)], b"m" * 16, window) if folder else None
         self.model = model
-        self.cache = Cache(lambda count: context(model, count), cells, SLOTS, self.shelf)
+        self.cache = Cache(lambda count: context(model, count, computing), cells, SLOTS, self.shelf)
         self.scheduler = Scheduler(Limits(SLOTS, cells, 4, BATCH, most_cells), self.cache)
         self.ends: dict[int, Logits] = {}
         self._batch = Batch(BATCH)
@@ -82,12 +93,14 @@ class Driver:
         return int(logits.argmax())
 
 
-def cold(model: Model, told: list[int], ends: list[int], kept: int, rest: list[int]) -> Logits:
+def cold(
+    model: Model, told: list[int], ends: list[int], kept: int, rest: list[int], computing: Computing = F16
+) -> Logits:
     """The last logits of `told[:kept] + rest`: `told` evaluated from nothing in chunks that end at `ends`, then cut.
 
     llama.cpp's results depend on the shapes of the chunks, so these are the ones of the run that it is compared with.
     """
-    fresh, batch = context(model), Batch(BATCH)
+    fresh, batch = context(model, computing=computing), Batch(BATCH)
     for start, end in zip([0, *ends], ends, strict=False):
         batch.clear()
         batch.add_many(told[start:end], start, 0, outputs=1)

@@ -42,7 +42,7 @@ async def stranger(garbage: bytes) -> tuple[Engine, asyncio.subprocess.Process]:
         )
     _, link = await asyncio.get_running_loop().create_unix_connection(lambda: Link(process.kill), sock=ours)
     ready = wire.Ready(window=1, allocated=1, trained=1, size=1, size_vram=0, bos="", eos="")
-    return Engine(process, link, ready, "stranger"), process
+    return Engine(process, link, ready, load(Path("stranger.gguf"), n_ctx=1)), process
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())

@@ -17,7 +17,9 @@ from fixtures.bert_gguf import TINY, make_tiny_bert, tiny_tensors
 from hoshikage.engine.client import Engine
 from hoshikage.engine.embedder import Embedder
 from hoshikage.engine.llama import library
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank
 from hoshikage.errors import InputTooLong, RequestError, Unsupported
 from tests.engine.bert_numpy import score
@@ -196,9 +198,9 @@ async def test_text_comes_back_from_its_tokens(generator: Engine) -> None:
 
 def test_the_second_context_goes_when_it_has_no_work(starter: Path) -> None:
     library.start()
-    model = Model(starter, n_gpu_layers=0, use_mmap=True)
+    model = Model(starter, Placement(n_gpu_layers=0))
     hasty, patient = (
-        Embedder(model, window=512, threads=1, budget_ns=10**8, idle_seconds=idle) for idle in (0.0, 600.0)
+        Embedder(model, Computing(1), window=512, budget_ns=10**8, idle_seconds=idle) for idle in (0.0, 600.0)
     )
     assert not patient.rest()
     for embedder in (hasty, patient):

@@ -9,8 +9,10 @@ import pytest
 from hoshikage.engine import sampler
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.batch import Batch
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.context import Context
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.logprobs import LEAST, Logprobs, scored
 from hoshikage.engine.output import TextOutput
 from hoshikage.engine.picker import Picker
@@ -79,8 +81,8 @@ def test_an_alternative_that_ends_the_answer_is_named() -> None:
 @pytest.fixture(scope="module")
 def real(starter: Path) -> Iterator[tuple[Model, Context]]:
     library.start()
-    model = Model(starter, n_gpu_layers=0, use_mmap=True)
-    context = Context(model, cells=256, batch=64, slots=1, threads=2)
+    model = Model(starter, Placement(n_gpu_layers=0))
+    context = Context(model, Computing(2), cells=256, batch=64, slots=1)
     yield model, context
     context.close()
     model.close()

@@ -10,6 +10,7 @@ import pytest
 from hoshikage.engine import sampler
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.placement import Placement
 from hoshikage.sampling import NAMES, SamplingOptions
 from tests.engine.made_up import Words, apply, drawn
 
@@ -124,7 +125,7 @@ def test_a_vocabulary_that_is_banned_altogether_still_gives_a_token() -> None:
 
 def test_a_breaker_stops_dry_in_a_real_vocabulary(starter: Path) -> None:
     library.start()
-    model = Model(starter, n_gpu_layers=0, use_mmap=True)
+    model = Model(starter, Placement(n_gpu_layers=0))
     before = model.tokenize("red blue: green, red blue:", add_special=False)
     again = model.tokenize(" green", add_special=False)[0]
     logits = [2.0 if token == again else 0.0 for token in range(model.n_vocab)]

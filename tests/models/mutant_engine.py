@@ -12,8 +12,10 @@ from pathlib import Path
 
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.batch import Batch
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.context import Context
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.llama.vocabulary import pieces
 from hoshikage.errors import HoshikageError
 
@@ -27,10 +29,10 @@ LAST_WORDS = ("GGML_ASSERT", "what():", "unsupported")
 
 def use(path: Path) -> None:
     """Load the model, read its vocabulary, decode a prompt."""
-    model = Model(path, n_gpu_layers=0, use_mmap=True)
+    model = Model(path, Placement(n_gpu_layers=0))
     pieces(model)
     tokens = model.tokenize("hi <|im_end|>", add_special=True) or [0]
-    context = Context(model, cells=CELLS, batch=CELLS, slots=2, threads=1)
+    context = Context(model, Computing(1), cells=CELLS, batch=CELLS, slots=2)
     batch = Batch(CELLS)
     batch.add_many(tokens, 0, 0, outputs=1)
     context.decode(batch)

@@ -17,8 +17,8 @@ async def load_or_unload(request: Request, entry: Entry, asked: Base, body: Body
     if seconds == 0:
         await backend.pool.unload(entry.file, entry.stored.adapters)
         return emptied(asked.model, body, "unload")
-    await load(backend, entry, owner_of(request), seconds, options_of(asked.options))
-    return emptied(asked.model, body, "load")
+    warnings = await load(backend, entry, owner_of(request), seconds, options_of(asked.options))
+    return emptied(asked.model, body, "load", (*warnings_of(asked), *warnings))
 
 
 def warnings_of(asked: Base) -> tuple[str, ...]:

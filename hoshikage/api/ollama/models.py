@@ -12,6 +12,7 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import json_reply, services
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.wire import ShowRequest
+from hoshikage.engine.client import Engine
 from hoshikage.errors import CloudDisabled, ModelNotFound
 from hoshikage.models.entry import Entry
 from hoshikage.models.names import local, parse
@@ -57,7 +58,15 @@ def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
         "expires_at": expires_at(loaded),
         "size_vram": engine.ready.size_vram,
         "context_length": engine.ready.window,
+        "hoshikage": loaded_as(engine),
     }
+
+
+def loaded_as(engine: Engine) -> dict[str, Any]:
+    """How it was loaded, which Ollama does not tell."""
+    ready = engine.ready
+    types = {"k": ready.type_k, "v": ready.type_v}
+    return {"kv_types": types, "gpu_layers": ready.gpu_layers, "warnings": ready.warnings}
 
 
 def expires_at(loaded: Loaded) -> str:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.errors import OllamaError
-from hoshikage.api.http import Stream, encode, json_reply, until_disconnect, warning_headers
+from hoshikage.api.http import WARNING, Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.api.ollama.logprobs import member
 from hoshikage.conversation import Delta, Finished, Started, TextDelta, TokenLogprob, Usage
 from hoshikage.errors import HoshikageError
@@ -40,9 +40,10 @@ def head(model: str) -> dict[str, Any]:
     return {"model": model, "created_at": stamp(time.time_ns())}
 
 
-def emptied(model: str, body: Body, reason: str) -> Response:
+def emptied(model: str, body: Body, reason: str, warnings: tuple[str, ...] = ()) -> Response:
     """The answer to a request that only loads or unloads."""
-    return json_reply({**head(model), **body(""), "done": True, "done_reason": reason})
+    headers = {WARNING: ", ".join(warnings)} if warnings else None
+    return json_reply({**head(model), **body(""), "done": True, "done_reason": reason}, headers=headers)
 
 
 def last(

@@ -46,4 +46,6 @@ async def counters(loaded: Loaded) -> dict[str, Any]:
     except EngineCrashed:
         return {}
     names = [name for name in found.__struct_fields__ if name != "id"]
-    return {**known, "answers": True, **{name: getattr(found, name) for name in names}}
+    types = {"k": engine.ready.type_k, "v": engine.ready.type_v}
+    how = {"kv_types": types, "gpu_layers": engine.ready.gpu_layers, "repack": engine.load.repack}
+    return {**known, **how, "answers": True, **{name: getattr(found, name) for name in names}}

@@ -1,14 +1,18 @@
 """Context: the KV cache and the decode of one model. Knows positions and sequence ids."""
 
 import ctypes
+import re
 
 from hoshikage.engine.llama.batch import Batch
 from hoshikage.engine.llama.binding import C
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.library import last_errors
 from hoshikage.engine.llama.model import Model
 from hoshikage.errors import LoadFailed, SequenceFailed
 
 NO_SLOT = 1
+CACHE_TYPE = re.compile(r"V cache|cache type")
+WAY_OUT = "; KV_TYPE_K=f16 with KV_TYPE_V=f16 fits every model"
 
 
 class Context:
@@ -18,18 +22,17 @@ class Context:
     be had.
     """
 
-    def __init__(self, model: Model, *, cells: int, batch: int, slots: int, threads: int) -> None:
-        params = C.llama_context_default_params()
+    def __init__(self, model: Model, computing: Computing, *, cells: int, batch: int, slots: int) -> None:
+        params = computing.params()
         rows = max(batch, slots)  # llama.cpp wants room for an output of each sequence
         params.n_ctx, params.n_batch, params.n_ubatch = max(cells, rows), rows, min(rows, 512)
         params.n_seq_max, params.kv_unified = slots, True
-        params.n_threads = params.n_threads_batch = threads
-        params.no_perf = True
         last_errors.clear()
         self._model = model
         self.handle = C.llama_init_from_model(model.handle, params)
         if not self.handle:
-            raise LoadFailed(reason="; ".join(last_errors[:3]) or f"no memory for a context of {cells} tokens")
+            reason = "; ".join(last_errors[:3]) or f"no memory for a context of {cells} tokens"
+            raise LoadFailed(reason=f"{reason}{WAY_OUT if CACHE_TYPE.search(reason) else ''}")
         model.adapters.apply(self.handle)
         self._memory = C.llama_get_memory(self.handle)
         self.window = model.window

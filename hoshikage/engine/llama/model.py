@@ -7,10 +7,12 @@ from pathlib import Path
 
 from hoshikage.engine.llama.adapters import Adapters
 from hoshikage.engine.llama.binding import C
-from hoshikage.engine.llama.library import last_errors
+from hoshikage.engine.llama.devices import gpus
+from hoshikage.engine.llama.library import forget, last_errors, last_warnings, model_buffers
+from hoshikage.engine.llama.placement import Placement
 from hoshikage.errors import LoadFailed, SequenceFailed
+from hoshikage.kv_types import row_bytes
 
-KV_VALUE_BYTES = 2
 SPLIT_BYTES = 32
 """More than llama.cpp adds to a name for the number of a part."""
 
@@ -21,15 +23,15 @@ class Model:
     Raises LoadFailed with llama.cpp's own words.
     """
 
-    def __init__(self, path: Path, *, n_gpu_layers: int, use_mmap: bool, adapters: Sequence[Path] = ()) -> None:
-        params = C.llama_model_default_params()
-        params.n_gpu_layers = n_gpu_layers
-        if not use_mmap:
-            params.load_mode = C.LLAMA_LOAD_MODE_NONE
-        last_errors.clear()
+    def __init__(self, path: Path, placement: Placement, adapters: Sequence[Path] = ()) -> None:
+        params = placement.params(gpus())
+        forget()
         self.handle = C.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise LoadFailed(reason="; ".join(last_errors[:3]) or "llama.cpp gave no reason")
+        self.placement = placement
+        self.buffers = dict(model_buffers)
+        self.warnings = tuple(last_warnings)
         self.adapters = Adapters(self.handle, adapters)
         self.vocab = C.llama_model_get_vocab(self.handle)
         self.n_vocab: int = C.llama_vocab_n_tokens(self.vocab)
@@ -74,12 +76,22 @@ class Model:
         return bool(C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle))
 
     @property
-    def kv_bytes(self) -> int:
-        """Bytes of KV cache a token, at 16 bits a value; an upper bound where layers differ."""
-        heads, width = C.llama_model_n_head_kv(self.handle), C.llama_model_n_embd(self.handle)
-        arch, each = self.metadata("general.architecture"), width // max(1, C.llama_model_n_head(self.handle))
-        lengths = [int(self.metadata(f"{arch}.attention.{kind}_length") or each) for kind in ("key", "value")]
-        return int(C.llama_model_n_layer(self.handle) * heads * sum(lengths) * KV_VALUE_BYTES)
+    def layers(self) -> int:
+        """As its header tells it, so without weights too."""
+        return int(self.metadata(f"{self.metadata('general.architecture')}.block_count") or 0)
+
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        """Values of a key and of a value in one head of its attention."""
+        each = C.llama_model_n_embd(self.handle) // max(1, C.llama_model_n_head(self.handle))
+        arch = self.metadata("general.architecture")
+        key, value = (int(self.metadata(f"{arch}.attention.{kind}_length") or each) for kind in ("key", "value"))
+        return key, value
+
+    def kv_bytes(self, type_k: str, type_v: str) -> int:
+        """Bytes of KV cache a token in these types; an upper bound where layers differ."""
+        heads, (key, value) = int(C.llama_model_n_head_kv(self.handle)), self.head_sizes
+        return self.layers * (row_bytes(type_k, heads * key) + row_bytes(type_v, heads * value))
 
     def metadata(self, key: str) -> str:
         """A short value of the header as text; empty if there is none."""

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from hoshikage.engine.llama.batch import Batch
 from hoshikage.engine.llama.binding import C
+from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.library import last_errors
 from hoshikage.engine.llama.model import Model
 from hoshikage.errors import LoadFailed, SequenceFailed
@@ -57,15 +58,14 @@ class Pooled:
     last one's vector is the input's. With recurrent layers `sequences` is 1: each has a large state.
     """
 
-    def __init__(self, model: Model, traits: Traits, *, tokens: int, sequences: int, threads: int) -> None:
-        params = C.llama_context_default_params()
+    def __init__(self, model: Model, traits: Traits, computing: Computing, *, tokens: int, sequences: int) -> None:
+        params = computing.plain.params()
         params.n_ctx = params.n_batch = tokens
         chunked = traits.causal and traits.pooling in {Pooling.LAST, Pooling.RANK}
         params.n_ubatch = self._at_once = min(tokens, UBATCH) if chunked else tokens
         self.sequences = 1 if model.keeps_state else sequences
         params.n_seq_max, params.kv_unified = self.sequences, True
-        params.n_threads = params.n_threads_batch = threads
-        params.embeddings, params.pooling_type, params.no_perf = True, int(traits.pooling), True
+        params.embeddings, params.pooling_type = True, int(traits.pooling)
         last_errors.clear()
         self.handle = C.llama_init_from_model(model.handle, params)
         if not self.handle:
