@@ -80,7 +80,7 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
     sampling = merged(options)
     ceiling, most = whole(options, "num_ctx", 0, least=0), whole(options, "num_predict", -1, least=-INT32_MAX)
     text = await asyncio.to_thread(prompt.text)
-    async with backend.pool.acquire(entry.name, backend.load(entry, options), request.keep_alive) as lease:
+    async with backend.pool.acquire(entry.name, backend.load(entry, options), request.keep_alive, ceiling) as lease:
         command = wire.Generate(
             id=0,
             owner=request.owner,
@@ -107,7 +107,8 @@ def check_generates(entry: Entry, name: str, what: str) -> None:
 
 async def load(backend: Backend, entry: Entry, keep_alive: float | None, options: Options) -> int:
     """Load a model without asking it anything; returns the nanoseconds it took."""
-    async with backend.pool.acquire(entry.name, backend.load(entry, options), keep_alive) as lease:
+    ceiling = whole(options, "num_ctx", 0, least=0)
+    async with backend.pool.acquire(entry.name, backend.load(entry, options), keep_alive, ceiling) as lease:
         return lease.load_ns
 
 

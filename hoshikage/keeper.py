@@ -3,16 +3,19 @@ nobody asks. Knows models and their files, no requests."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
 
 from hoshikage import snapshots
-from hoshikage.engine.client import Engine
+from hoshikage.engine.client import Engine, OnProgress
 from hoshikage.engine.wire import Load
 from hoshikage.errors import HoshikageError, LoadFailed
+from hoshikage.models.eviction import Bytes
 from hoshikage.models.gguf import read_header
+from hoshikage.models.pool import machine, measured
 from hoshikage.models.shards import shards
 from hoshikage.ramdisk.copies import Set
 from hoshikage.ramdisk.disk import Ramdisk
@@ -53,15 +56,21 @@ class Keeper:
         await asyncio.to_thread(self._store.close, self._put_away)
         await asyncio.gather(*self._watching)
 
-    async def start(self, load: Load, timeout_seconds: float | None) -> Engine:
+    def free(self) -> Bytes:
+        """What models may have of the memory: copies go where it is needed, or are what is loaded."""
+        return machine() + Bytes(ram=self._store.copied())
+
+    async def start(self, load: Load, timeout_seconds: float | None, on_progress: OnProgress | None = None) -> Engine:
         """A worker that maps the copies of its files; what has none is copied afterwards. Raises LoadFailed."""
         user = object()
         self._store.enter(user)
         try:
             sets = await asyncio.to_thread(sets_of, load)
             copies = await asyncio.to_thread(self._store.use, user, sets)
+            await asyncio.to_thread(self._make_room, load, copies)
             places = snapshots.places(self._settings, self._disk)
-            engine = await self._started(structs.replace(load, places=places), copies, user, timeout_seconds)
+            starting = partial(Engine.start, timeout_seconds=timeout_seconds, on_progress=on_progress)
+            engine = await self._started(structs.replace(load, places=places), copies, user, starting)
         except BaseException:
             self._store.leave(user)
             raise
@@ -89,16 +98,21 @@ class Keeper:
         return self._store.report()
 
     async def _started(
-        self, load: Load, copies: dict[Path, Path], user: object, timeout_seconds: float | None
+        self, load: Load, copies: dict[Path, Path], user: object, starting: Callable[[Load], Awaitable[Engine]]
     ) -> Engine:
         try:
-            return await Engine.start(copied(load, copies), timeout_seconds=timeout_seconds)
+            return await starting(copied(load, copies))
         except LoadFailed as error:
             if not copies:
                 raise
             log.warning("RAM disk: the copy of %s could not be loaded (%s); it is removed", load.path, error)
             await asyncio.to_thread(self._store.drop, user)
-            return await Engine.start(load, timeout_seconds=timeout_seconds)
+            return await starting(load)
+
+    def _make_room(self, load: Load, copies: dict[Path, Path]) -> None:
+        """Idle copies of other models go where the load would find too little memory."""
+        footprint = measured(load)
+        self._store.relieve(footprint.private + (0 if Path(load.path) in copies else footprint.mapped))
 
     async def _until_ended(self, engine: Engine, user: object) -> None:
         await engine.ended()

@@ -59,7 +59,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     )
     keeper, registry = Keeper(settings), registry_of(settings)
     await keeper.open()
-    pool, board, keys = Pool(policy, keeper.start), Board(registry.files), keys_of(settings)
+    pool, board, keys = Pool(policy, keeper.start, keeper.free), Board(registry.files), keys_of(settings)
     works = settle_digests(registry), project_changes(registry, pool), keeper.watch(), note_uses(keys)
     tasks = [asyncio.create_task(work) for work in works]
     try:

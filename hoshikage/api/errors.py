@@ -14,6 +14,7 @@ log = logging.getLogger("hoshikage.api")
 
 STATUS: dict[type[errors.HoshikageError], int] = {
     errors.Overloaded: 503,
+    errors.NotEnoughMemory: 503,
     errors.ModelNotFound: 404,
     errors.FileMissing: 404,
     errors.BadName: 400,
@@ -82,7 +83,7 @@ def openai_body(error: errors.HoshikageError) -> OpenAIError:
     status = status_of(error)
     kind = OPENAI_TYPES.get(status, "server_error")
     param = "model" if isinstance(error, errors.ModelNotFound) else error.data.get("field")
-    code = error.code if status in {400, 401, 403, 404} else ("overloaded" if status == 503 else None)
+    code = error.code if status in {400, 401, 403, 404, 503} else None
     return OpenAIError(OpenAIDetail(str(error), kind, None if param is None else str(param), code))
 
 

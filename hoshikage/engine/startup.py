@@ -12,15 +12,15 @@ from hoshikage.engine.embedder import Embedder
 from hoshikage.engine.fingerprint import fingerprint
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.context import Context
-from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.model import Model, Progress
 from hoshikage.engine.loop import Loop
-from hoshikage.engine.memory import free_bytes
 from hoshikage.engine.prefix import Reuse
 from hoshikage.engine.residents import Limits
 from hoshikage.engine.scheduler import Scheduler
 from hoshikage.engine.shelf import Place, Shelf
 from hoshikage.engine.threads import physical_cores
 from hoshikage.errors import LoadFailed
+from hoshikage.ramdisk.memory import Memory
 
 SEQUENCES = 256
 """Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
@@ -36,10 +36,16 @@ POOLED_CELLS = 8192
 log = logging.getLogger("hoshikage.startup")
 
 
-def opened(load: wire.Load) -> Model:
+def opened(load: wire.Load, progress: Progress | None = None) -> Model:
     """The model with its adapters. Raises LoadFailed."""
     adapters = [Path(each) for each in load.adapters]
-    return Model(Path(load.path), n_gpu_layers=load.n_gpu_layers, use_mmap=load.use_mmap, adapters=adapters)
+    return Model(
+        Path(load.path),
+        n_gpu_layers=load.n_gpu_layers,
+        use_mmap=load.use_mmap,
+        adapters=adapters,
+        progress=progress,
+    )
 
 
 def desk(model: Model, load: wire.Load) -> Desk:
@@ -95,7 +101,7 @@ def draft_model(model: Model, load: wire.Load, window: int) -> DraftModel | None
 
 def most_cells(model: Model, load: wire.Load) -> int:
     """Tokens that the cache may hold: N_CTX, else as many as can be of use, within the memory."""
-    room = (load.kv_bytes or free_bytes() // KV_SHARE) // max(1, model.kv_bytes)
+    room = (load.kv_bytes or Memory().available() // KV_SHARE) // max(1, model.kv_bytes)
     if load.n_ctx:
         return min(load.n_ctx, room) if load.kv_bytes else load.n_ctx
     return max(1, min(room, load.num_parallel * model.trained))

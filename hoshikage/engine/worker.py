@@ -17,6 +17,7 @@ from hoshikage.engine import startup, wire
 from hoshikage.engine.constrained import Constraints, Inbox
 from hoshikage.engine.desk import Desk, Work
 from hoshikage.engine.llama import library
+from hoshikage.engine.progress import Teller
 from hoshikage.engine.reader import Reader
 from hoshikage.engine.speaker import Speaker
 from hoshikage.errors import HoshikageError
@@ -52,11 +53,13 @@ def die_with_parent() -> None:
 
 def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.Load) -> None:
     library.start()
+    teller = Teller(link, load)
     try:
-        model = startup.opened(load)
+        with teller.watching():
+            model = startup.opened(load, teller.tell)
         desk = startup.desk(model, load)
     except HoshikageError as error:
-        link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))
+        teller.say(wire.LoadRefused(str(error.data["reason"])))
         return
     inbox: Inbox = SimpleQueue()
     speaker = Speaker(link, model.piece, lambda id_: inbox.put(wire.Cancel(id_)))

@@ -2,7 +2,7 @@
 
 import ctypes
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hoshikage.engine.llama.adapters import Adapters
@@ -11,6 +11,8 @@ from hoshikage.engine.llama.library import last_errors
 from hoshikage.errors import LoadFailed, SequenceFailed
 
 KV_VALUE_BYTES = 2
+Progress = Callable[[float], bool]
+"""Is told how much is loaded, from 0 to 1; False ends the load."""
 SPLIT_BYTES = 32
 """More than llama.cpp adds to a name for the number of a part."""
 
@@ -21,11 +23,21 @@ class Model:
     Raises LoadFailed with llama.cpp's own words.
     """
 
-    def __init__(self, path: Path, *, n_gpu_layers: int, use_mmap: bool, adapters: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        n_gpu_layers: int,
+        use_mmap: bool,
+        adapters: Sequence[Path] = (),
+        progress: Progress | None = None,
+    ) -> None:
         params = C.llama_model_default_params()
         params.n_gpu_layers = n_gpu_layers
         if not use_mmap:
             params.load_mode = C.LLAMA_LOAD_MODE_NONE
+        told = C.llama_progress_callback(lambda share, _: progress is None or progress(share))
+        params.progress_callback = told
         last_errors.clear()
         self.handle = C.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
