@@ -87,6 +87,16 @@ class PoolMachine:
         del self.workers[key(name)]
         self.turn()
 
+    def pass_time(self, choice: random.Random) -> None:
+        """A moment in which a load or an end is over with chance 1:3, each request with chance 1:10."""
+        for each, worker in list(self.workers.items()):
+            if worker.state in {State.LOADING, State.STOPPING}:
+                if choice.random() < 1 / 3:
+                    (self.loaded if worker.state is State.LOADING else self.ended)(str(each[0]))
+                continue
+            for _ in range(sum(choice.random() < 1 / 10 for _ in range(worker.users))):
+                self.answered(str(each[0]))
+
     def step(self, choice: random.Random) -> bool:
         """One of the things that can happen next happens; False if nothing is under way."""
         events = []
