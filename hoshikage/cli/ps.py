@@ -18,7 +18,7 @@ HEADING = ("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL")
 ID_LENGTH = 12
 
 
-class Progress(Struct):
+class Progress(Struct, frozen=True):
     """What hoshikage tells beyond Ollama; `progress` of a load is 0 to 1."""
 
     state: str = ""

@@ -87,10 +87,11 @@ def estimate(load: Load, vram_total: int = 0) -> Footprint:
     kv_token = int(shape.key_values * KV_TYPE_BYTES["f16"] + shape.value_values * KV_TYPE_BYTES["f16"])
     kv = _cells(load, shape, kv_token) * kv_token
     lifted = int(shape.upper * on_gpu)
-    vram = min(vram_total, lifted + int(kv * on_gpu) + (_gpu_compute(shape) if on_gpu else 0))
+    wanted = lifted + int(kv * on_gpu) + (_gpu_compute(shape) if on_gpu else 0)
+    vram = min(vram_total, wanted)
     stays = shape.weights - lifted + beside
     private = WORKER_BYTES + shape.vocabulary * TOKEN_BYTES + _compute(load, shape) + int(kv * (1 - on_gpu))
-    private += max(0, lifted + int(kv * on_gpu) - vram)
+    private += wanted - vram
     mapped = stays if load.use_mmap else 0
     return Footprint(
         mapped=mapped,

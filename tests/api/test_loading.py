@@ -3,6 +3,7 @@
 A worker that must load or end slowly is held by SIGSTOP, so that nothing here depends on how fast the machine is.
 """
 
+import contextlib
 import os
 import pty
 import signal
@@ -46,9 +47,9 @@ def unloaded(program: Program) -> Program:
     return program
 
 
-def asked(program: Program, name: str = "starter", **more: Any) -> httpx.Response:
+def asked(program: Program, name: str = "starter", *, within: float = 60, **more: Any) -> httpx.Response:
     body = {"model": name, "prompt": "hi", "raw": True, "stream": False, "options": SHORT, **more}
-    return httpx.post(f"{program.url}/api/generate", json=body, timeout=60)
+    return httpx.post(f"{program.url}/api/generate", json=body, timeout=within)
 
 
 def workers(program: Program) -> list[psutil.Process]:
@@ -63,12 +64,17 @@ def said(process: psutil.Process) -> list[str]:
         return []
 
 
-def frozen(program: Program) -> psutil.Process:
-    """The one worker there is or will be, stopped."""
+@contextlib.contextmanager
+def frozen(program: Program) -> Iterator[psutil.Process]:
+    """The one worker there is or will be, held still meanwhile."""
     while not (found := workers(program)):
         time.sleep(0.001)
     found[0].send_signal(signal.SIGSTOP)
-    return found[0]
+    try:
+        yield found[0]
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[0].send_signal(signal.SIGCONT)
 
 
 def seen(program: Program, name: str, **facts: object) -> dict[str, Any]:
@@ -81,41 +87,35 @@ def seen(program: Program, name: str, **facts: object) -> dict[str, Any]:
 
 def test_a_hundred_at_once_load_a_model_once(unloaded: Program) -> None:
     with ThreadPoolExecutor(100) as threads:
-        worker = threads.submit(frozen, unloaded)
-        answers = [threads.submit(asked, unloaded) for _ in range(99)]
-        seen(unloaded, STARTER, state="loading", waiting=99)
-        assert workers(unloaded) == [worker.result()]
-        worker.result().send_signal(signal.SIGCONT)
+        answers = [threads.submit(asked, unloaded)]
+        with frozen(unloaded) as worker:
+            answers += [threads.submit(asked, unloaded) for _ in range(99)]
+            seen(unloaded, STARTER, state="loading", waiting=100)
+            assert workers(unloaded) == [worker]
         assert {answer.result().status_code for answer in answers} == {200}
-    assert workers(unloaded) == [worker.result()]
+    assert workers(unloaded) == [worker]
 
 
 def test_a_client_that_leaves_ends_the_load_if_nobody_else_waits(unloaded: Program) -> None:
     with ThreadPoolExecutor(1) as threads:
-        freezing = threads.submit(frozen, unloaded)
-        with pytest.raises(httpx.ReadTimeout):
-            body = {"model": "starter", "prompt": "hi"}
-            httpx.post(f"{unloaded.url}/api/generate", json=body, timeout=httpx.Timeout(60, read=2))
-        assert freezing.result().wait(20) is not None or not workers(unloaded)
-    unloaded.until_gone()
+        answer = threads.submit(asked, unloaded, within=2)
+        with frozen(unloaded) as worker:
+            assert isinstance(answer.exception(), httpx.ReadTimeout)
+            unloaded.until_gone()
+            assert not worker.is_running()
     assert asked(unloaded).status_code == 200
 
 
-def test_the_command_line_shows_how_far_a_load_is(unloaded: Program) -> None:
+def test_ps_shows_how_far_a_load_is(unloaded: Program) -> None:
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(asked, unloaded)
-        worker = frozen(unloaded)
-        found = seen(unloaded, STARTER, state="loading")
-        assert (0 <= found["hoshikage"]["progress"] <= 1, found["context_length"]) == (True, 256)
-        assert "Loading " in hoshikage(unloaded.home, "ps").stdout
-        worker.send_signal(signal.SIGCONT)
+        with frozen(unloaded):
+            found = seen(unloaded, STARTER, state="loading")
+            assert (0 <= found["hoshikage"]["progress"] <= 1, found["context_length"]) == (True, 256)
+            assert "Loading " in hoshikage(unloaded.home, "ps").stdout
         assert answer.result().status_code == 200
-    assert seen(unloaded, STARTER, state="idle")["hoshikage"] == {
-        "state": "idle",
-        "progress": 1.0,
-        "running": 0,
-        "waiting": 0,
-    }
+    after = {"state": "idle", "progress": 1.0, "running": 0, "waiting": 0}
+    assert seen(unloaded, STARTER, state="idle")["hoshikage"] == after
 
 
 def test_run_shows_a_bar_while_the_model_loads(unloaded: Program) -> None:
@@ -124,11 +124,10 @@ def test_run_shows_a_bar_while_the_model_loads(unloaded: Program) -> None:
     env = environment(unloaded.home, TERM="xterm", COLUMNS="120")
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=theirs) as process:
         os.close(theirs)
-        worker = frozen(unloaded)
-        shown = b""
-        while b"loading starter" not in shown:
-            shown += os.read(ours, 4096)
-        worker.send_signal(signal.SIGCONT)
+        with frozen(unloaded):
+            shown = b""
+            while b"loading starter" not in shown:
+                shown += os.read(ours, 4096)
         out, _ = process.communicate(timeout=60)
     os.close(ours)
     assert (process.returncode, out.strip()) == (0, b'"yes"')
@@ -136,12 +135,11 @@ def test_run_shows_a_bar_while_the_model_loads(unloaded: Program) -> None:
 
 def test_a_model_that_ends_is_listed_until_its_process_is_gone_and_asked_again_after_it(unloaded: Program) -> None:
     asked(unloaded)
-    first = frozen(unloaded)
-    assert asked(unloaded, prompt="", keep_alive=0).json()["done_reason"] == "unload"
-    found = seen(unloaded, STARTER, state="stopping")
-    assert datetime.fromisoformat(found["expires_at"]) < datetime.now(UTC)
-    assert "Stopping..." in hoshikage(unloaded.home, "ps").stdout
-    with ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(1) as threads, frozen(unloaded) as first:
+        assert asked(unloaded, prompt="", keep_alive=0).json()["done_reason"] == "unload"
+        found = seen(unloaded, STARTER, state="stopping")
+        assert datetime.fromisoformat(found["expires_at"]) < datetime.now(UTC)
+        assert "Stopping..." in hoshikage(unloaded.home, "ps").stdout
         answer = threads.submit(asked, unloaded)
         seen(unloaded, STARTER, state="stopping", waiting=1)
         first.send_signal(signal.SIGCONT)
@@ -151,26 +149,24 @@ def test_a_model_that_ends_is_listed_until_its_process_is_gone_and_asked_again_a
 
 def test_keep_alive_zero_waits_for_the_running_request(unloaded: Program) -> None:
     asked(unloaded)
-    worker = frozen(unloaded)
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(asked, unloaded)
-        seen(unloaded, STARTER, state="running", running=1)
-        asked(unloaded, prompt="", keep_alive=0)
-        assert seen(unloaded, STARTER)["hoshikage"]["state"] == "running"
-        worker.send_signal(signal.SIGCONT)
+        with frozen(unloaded):
+            answer = threads.submit(asked, unloaded)
+            seen(unloaded, STARTER, state="running", running=1)
+            asked(unloaded, prompt="", keep_alive=0)
+            assert seen(unloaded, STARTER)["hoshikage"]["state"] == "running"
         assert answer.result().json()["done"] is True
     unloaded.until_gone()
 
 
 def test_a_running_model_is_not_ended_for_another_which_waits(unloaded: Program) -> None:
     asked(unloaded)
-    worker = frozen(unloaded)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(asked, unloaded)
-        seen(unloaded, STARTER, running=1)
-        second = threads.submit(asked, unloaded, "other")
-        assert list(unloaded.listed()) == [STARTER]
-        worker.send_signal(signal.SIGCONT)
+        with frozen(unloaded):
+            first = threads.submit(asked, unloaded)
+            seen(unloaded, STARTER, running=1)
+            second = threads.submit(asked, unloaded, "other")
+            assert list(unloaded.listed()) == [STARTER]
         assert [each.result().status_code for each in (first, second)] == [200, 200]
     assert list(unloaded.listed()) == ["other:latest"]
 
