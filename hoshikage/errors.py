@@ -45,6 +45,7 @@ HoshikageError
     ├── QuantizeFailed       llama.cpp could not write the model in a smaller type
     ├── EngineCrashed        the worker ended while it had work
     ├── SequenceFailed       one sequence could not go on
+    ├── NotEnoughMemory      it would not fit into the memory, and is not tried
     └── Overloaded           the queue is full
         └── ServerStopping   the server is about to end
 """
@@ -329,6 +330,25 @@ class SequenceFailed(EngineError):
     code = "sequence_failed"
     en = "the sequence could not go on: {reason}"
     ja = "生成を続けられません: {reason}"
+
+
+class NotEnoughMemory(EngineError):
+    """`what` asks for `needed` bytes of a `kind` of memory, system or GPU; at most `free` could be had."""
+
+    code = "not_enough_memory"
+    en = (
+        "{what} requires more {kind} memory ({needed_gib:.1f} GiB) than is available ({free_gib:.1f} GiB):"
+        " {needed} bytes are needed, {free} are free"
+    )
+    ja = (
+        "メモリが足りません（{what}、{kind}）: {needed_gib:.1f} GiB（{needed} バイト）必要ですが、"
+        "空きは {free_gib:.1f} GiB（{free} バイト）です。"
+    )
+
+    def __init__(self, *, what: str, needed: int, free: int, kind: str = "system") -> None:
+        super().__init__(
+            what=what, needed=needed, free=free, kind=kind, needed_gib=needed / 2**30, free_gib=free / 2**30
+        )
 
 
 class Overloaded(EngineError):

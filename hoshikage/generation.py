@@ -121,7 +121,7 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         text = await asyncio.to_thread(prompt.text)
 
         async def attempt() -> AsyncGenerator[Delta, None]:
-            async with backend.pool.acquire(entry.name, wanted, request.keep_alive) as lease:
+            async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
                 warnings = unmet(lease.engine, wanted, options)
                 rendered = await asyncio.to_thread(text, lease.engine.ready)
                 async with aclosing(lease.engine.generate(structs.replace(command, prompt=rendered))) as events:
@@ -166,9 +166,9 @@ async def load(
     backend: Backend, entry: Entry, owner: str, keep_alive: float | None, options: Options
 ) -> tuple[str, ...]:
     """Load a model without asking it anything; returns warnings of what was not done as it was asked for."""
-    wanted = backend.load(entry, options)
+    wanted, ceiling = backend.load(entry, options), whole(options, "num_ctx", 0, least=0)
     with backend.admission.enter(owner):
-        async with backend.pool.acquire(entry.name, wanted, keep_alive) as lease:
+        async with backend.pool.acquire(entry.name, wanted, keep_alive, ceiling) as lease:
             return unmet(lease.engine, wanted, options)
 
 

@@ -3,22 +3,23 @@ nobody asks. Knows models and their files, no requests."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
 
 from hoshikage import snapshots
-from hoshikage.engine.client import Engine
+from hoshikage.engine.client import Engine, OnProgress
 from hoshikage.engine.shelf import clean
 from hoshikage.engine.wire import Load
 from hoshikage.errors import HoshikageError, LoadFailed
+from hoshikage.models.eviction import Bytes
 from hoshikage.models.headers import header_of
-from hoshikage.models.repack import repacks
+from hoshikage.models.pool import machine, measured
 from hoshikage.models.shards import shards
 from hoshikage.ramdisk.copies import Set
 from hoshikage.ramdisk.disk import Ramdisk
-from hoshikage.ramdisk.memory import Memory
 from hoshikage.ramdisk.place import Machine, Wish
 from hoshikage.ramdisk.store import Report, Store, log
 from hoshikage.settings import Settings
@@ -57,17 +58,21 @@ class Keeper:
         await asyncio.to_thread(self._store.close, self._put_away)
         await asyncio.gather(*self._watching)
 
-    async def start(self, load: Load, timeout_seconds: float | None) -> Engine:
+    def free(self) -> Bytes:
+        """What models may have of the memory: copies go where it is needed, or are what is loaded."""
+        return machine() + Bytes(ram=self._store.copied())
+
+    async def start(self, load: Load, timeout_seconds: float | None, on_progress: OnProgress | None = None) -> Engine:
         """A worker that maps the copies of its files; what has none is copied afterwards. Raises LoadFailed."""
         user = object()
         self._store.enter(user)
         try:
             sets = await asyncio.to_thread(sets_of, load)
             copies = await asyncio.to_thread(self._store.use, user, sets)
+            await asyncio.to_thread(self._make_room, load, copies)
             places = snapshots.places(self._settings, self._disk)
-            repack = await asyncio.to_thread(worth_repacking, load, self._settings.cpu_repack)
-            load = structs.replace(load, places=places, repack=repack)
-            engine = await self._started(load, copies, user, timeout_seconds)
+            starting = partial(Engine.start, timeout_seconds=timeout_seconds, on_progress=on_progress)
+            engine = await self._started(structs.replace(load, places=places), copies, user, starting)
         except OSError as error:
             self._store.leave(user)
             raise LoadFailed(reason=str(error)) from error
@@ -98,16 +103,21 @@ class Keeper:
         return self._store.report()
 
     async def _started(
-        self, load: Load, copies: dict[Path, Path], user: object, timeout_seconds: float | None
+        self, load: Load, copies: dict[Path, Path], user: object, starting: Callable[[Load], Awaitable[Engine]]
     ) -> Engine:
         try:
-            return await Engine.start(copied(load, copies), timeout_seconds=timeout_seconds)
+            return await starting(copied(load, copies))
         except LoadFailed as error:
             if not copies:
                 raise
             log.warning("RAM disk: the copy of %s could not be loaded (%s); it is removed", load.path, error)
             await asyncio.to_thread(self._store.drop, user)
-            return await Engine.start(load, timeout_seconds=timeout_seconds)
+            return await starting(load)
+
+    def _make_room(self, load: Load, copies: dict[Path, Path]) -> None:
+        """Idle copies of other models go where the load would find too little memory."""
+        footprint = measured(load)
+        self._store.relieve(footprint.private + (0 if Path(load.path) in copies else footprint.mapped))
 
     async def _until_ended(self, engine: Engine, user: object) -> None:
         await engine.ended()
@@ -120,16 +130,6 @@ class Keeper:
 def sets_of(load: Load) -> tuple[Set, ...]:
     """The files of a load, grouped by what must lie side by side; what cannot be read is left to the engine."""
     return tuple(_sets(load))
-
-
-def worth_repacking(load: Load, mode: str) -> bool:
-    """Whether the CPU's weights are to be laid out anew, by CPU_REPACK and the memory that is free now; as asked where
-    the files cannot be read, which the engine will say."""
-    try:
-        weights = sum(file.stat().st_size for file in shards(Path(load.path), header_of(Path(load.path))))
-    except (HoshikageError, OSError):
-        return load.repack
-    return repacks(mode, weights, Memory().available())
 
 
 def copied(load: Load, copies: dict[Path, Path]) -> Load:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from hoshikage.admission import Admission, admission_of
 from hoshikage.errors import RegistryCorrupt
@@ -16,7 +17,7 @@ from hoshikage.keys import Keys, keys_of
 from hoshikage.models.cooldown import Cooldown
 from hoshikage.models.disposal import prune
 from hoshikage.models.home import registry_of as registry_of
-from hoshikage.models.pool import Policy, Pool
+from hoshikage.models.pool import Policy, Pool, measured
 from hoshikage.models.registry import Registry
 from hoshikage.settings import Settings
 
@@ -65,7 +66,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     )
     keeper, registry, cooldown = Keeper(settings), registry_of(settings), Cooldown()
     await keeper.open()
-    pool, board, keys = Pool(policy, cooldown.guarding(keeper.start)), Board(registry.files), keys_of(settings)
+    pool = Pool(policy, cooldown.guarding(keeper.start), keeper.free, partial(measured, repack=settings.cpu_repack))
+    board, keys = Board(registry.files), keys_of(settings)
     works = settle_digests(registry), project_changes(registry, pool), keeper.watch(), note_uses(keys)
     tasks = [asyncio.create_task(work) for work in works]
     try:

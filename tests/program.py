@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -29,6 +31,15 @@ class Program:
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60)
+
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """What /api/ps tells, by name."""
+        return {each["name"]: each for each in httpx.get(f"{self.url}/api/ps", timeout=5).json()["models"]}
+
+    def until_gone(self, name: str = "starter:latest") -> None:
+        """Wait until the process of a model that was unloaded has ended."""
+        while name in self.listed():
+            time.sleep(0.02)
 
     def worker_pid(self, name: str = "starter") -> int | None:
         models = httpx.get(f"{self.url}/v1/status").json()["models"]

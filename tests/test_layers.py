@@ -18,6 +18,7 @@ ROOMS = (
     "sampling",
     "constraints",
     "conversation",
+    "vram",
     "ramdisk",
     "engine",
     "templates",
@@ -45,6 +46,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "huggingface_hub": ("models/hubs/huggingface.py", "models/hubs/hf_"),
     "httpx2": ("models/hubs/",),
     "rich": ("cli/bars.py",),
+    "psutil": ("ramdisk/memory.py",),
+    "pynvml": ("vram.py",),
     "dotenv": ("settings.py", "parsing.py"),
 }
 LIGHT_ENGINE = {

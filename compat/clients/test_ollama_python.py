@@ -86,6 +86,7 @@ def test_eight_async_chats_at_once_are_all_answered(server: Program) -> None:
     assert all(answer.message.content for answer in asyncio.run(all_of_them()))
 
 
-def test_a_model_is_unloaded_on_request(client: ollama.Client) -> None:
+def test_a_model_is_unloaded_on_request(client: ollama.Client, server: Program) -> None:
     client.generate("starter", keep_alive=0)
+    server.until_gone()
     assert client.ps().models == []

@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def table(model: Path) -> None:
-    size, foretold = model.stat().st_size, repackable(read_header(model))
+    size, foretold = model.stat().st_size, repackable(read_header(model).tensors)
     print(
         f"{model.name}: {size / MB:.1f} MB mapped from {model.parent.parent}, {foretold / MB:.1f} MB can be repacked\n"
     )

@@ -15,6 +15,7 @@ log = logging.getLogger("hoshikage.api")
 STATUS: dict[type[errors.HoshikageError], int] = {
     errors.Overloaded: 503,
     errors.CoolingDown: 503,
+    errors.NotEnoughMemory: 503,
     errors.QuotaExceeded: 429,
     errors.ModelNotFound: 404,
     errors.FileMissing: 404,
@@ -34,6 +35,9 @@ OLLAMA_TEXTS = {errors.BadName: "invalid model name", errors.KeyRefused: "unauth
 JSON = "application/json"
 METHODS = ("HEAD", "GET", "POST", "DELETE")
 CLIENT_CLOSED_REQUEST = 499
+
+CODED = {400, 401, 403, 404, 429, 503}
+"""Statuses whose bodies name the error on /v1."""
 
 OPENAI_TYPES = {
     400: "invalid_request_error",
@@ -85,7 +89,7 @@ def openai_body(error: errors.HoshikageError) -> OpenAIError:
     status = status_of(error)
     kind = OPENAI_TYPES.get(status, "server_error")
     param = "model" if isinstance(error, errors.ModelNotFound) else error.data.get("field")
-    code = error.code if status in {400, 401, 403, 404, 429} else ("overloaded" if status == 503 else None)
+    code = "overloaded" if isinstance(error, errors.Overloaded) else error.code if status in CODED else None
     return OpenAIError(OpenAIDetail(str(error), kind, None if param is None else str(param), code))
 
 

@@ -18,6 +18,13 @@ HEADING = ("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL")
 ID_LENGTH = 12
 
 
+class Progress(Struct, frozen=True):
+    """What hoshikage tells beyond Ollama; `progress` of a load is 0 to 1."""
+
+    state: str = ""
+    progress: float = 1.0
+
+
 class Running(Struct, kw_only=True):
     """A model in /api/ps; sizes in bytes, `context_length` in tokens."""
 
@@ -27,6 +34,7 @@ class Running(Struct, kw_only=True):
     expires_at: datetime.datetime
     size_vram: int
     context_length: int
+    hoshikage: Progress = Progress()
 
 
 class Reply(Struct):
@@ -56,8 +64,15 @@ def row(model: Running, now: float) -> tuple[str, ...]:
         human.size(model.size),
         processor(model.size, model.size_vram),
         str(model.context_length),
-        "Stopping..." if until < now else human.moment(until, now),
+        when(model.hoshikage, until, now),
     )
+
+
+def when(now_doing: Progress, until: float, now: float) -> str:
+    """Until when it stays, or what it does instead."""
+    if now_doing.state == "loading":
+        return f"Loading {now_doing.progress:.0%}"
+    return "Stopping..." if until < now or now_doing.state == "stopping" else human.moment(until, now)
 
 
 def processor(size: int, size_vram: int) -> str:

@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hoshikage.cli.asking import asked as ask
 from hoshikage.cli.asking import asked_lines
+from hoshikage.cli.ps import Reply as Running
 from hoshikage.cli.pull import followed, steps, view
 from hoshikage.cli.running import find_server
 from hoshikage.cli.text import say, warn
 from hoshikage.cli.timings import Timings, summary
 from hoshikage.conversation import ChatRequest, Message
 from hoshikage.durations import keep_alive_seconds
-from hoshikage.errors import ModelNotFound, RequestError
+from hoshikage.errors import HoshikageError, ModelNotFound, RequestError
 from hoshikage.settings import Settings
 
 if TYPE_CHECKING:
+    from hoshikage.cli.loading import Look
     from hoshikage.constraints import Constraint
+    from hoshikage.services import Services
 
 HELP = "chat with a model"
 ENDINGS = {"/bye", "/exit"}
+LOOK_SECONDS = 1.0
+"""How long the server may take to tell how far a load is."""
 IGNORED = ("nowordwrap", "think", "hidethinking", "truncate", "dimensions")
 """Flags of Ollama's `run` for what is not there."""
 
@@ -68,8 +74,32 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     asked |= {"format": wanted} if wanted is not None else {}
     asked |= {"keep_alive": args.keepalive} if keep_alive is not None else {}
     address = server.addresses[0]
-    talk(prompt, lambda messages: from_server(address, asked, messages), settings.language, verbose=args.verbose)
+
+    def reply(messages: list[Message]) -> Iterator[str | Timings]:
+        return shown(from_server(address, asked, messages), lambda: loading(address, args.name), args.name)
+
+    talk(prompt, reply, settings.language, verbose=args.verbose)
     return 0
+
+
+def shown(pieces: Iterator[str | Timings], look: "Look", name: str) -> Iterator[str | Timings]:
+    """On a terminal, with a bar while the model loads."""
+    from hoshikage.cli.loading import with_bar
+
+    return with_bar(pieces, look, name, view) if sys.stderr.isatty() else pieces
+
+
+def loading(address: str, name: str) -> tuple[float, int] | None:
+    """How far the server's load of a model is, and its bytes; None where it loads nothing of that name."""
+    from hoshikage.models.names import parse
+
+    try:
+        models = ask(address, "/api/ps", Running, timeout_seconds=LOOK_SECONDS).models
+    except (OSError, HoshikageError):
+        return None
+    short = parse(name).short.lower()
+    found = (each for each in models if each.name.lower() == short and each.hoshikage.state == "loading")
+    return next(((each.hoshikage.progress, each.size) for each in found), None)
 
 
 def present(args: argparse.Namespace, settings: Settings) -> str:
@@ -161,10 +191,16 @@ def with_private_engine(args: argparse.Namespace, prompt: str, wanted: object, s
 
         def reply(messages: list[Message]) -> Iterator[str | Timings]:
             request = ChatRequest(model=args.name, messages=tuple(messages), constraint=constraint)
-            return from_engine(services, request, wait)
+            return shown(from_engine(services, request, wait), lambda: loading_here(services), args.name)
 
         talk(prompt, reply, settings.language, verbose=args.verbose)
     return 0
+
+
+def loading_here(services: "Services") -> tuple[float, int] | None:
+    """As `loading`, of the private engine, which has one model."""
+    found = (each for each in services.pool.held() if each.state == "loading")
+    return next(((each.progress, each.footprint.total) for each in found), None)
 
 
 def constraint_of(wanted: object) -> "Constraint | None":

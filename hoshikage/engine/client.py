@@ -48,6 +48,8 @@ engines on one machine wait for threads that spin for each other: tenfold slower
 log = logging.getLogger("hoshikage.engine")
 
 Inbox = asyncio.Queue[wire.Event | None]
+OnProgress = Callable[[float], None]
+"""Is told how much of a model is loaded, from 0 to 1."""
 Question = wire.Statistics | Embed | Rerank | Count | Tokenize | Detokenize
 A = TypeVar("A", wire.Counters, Embeddings, Scores, Counted, Tokenized, Detokenized)
 
@@ -65,6 +67,7 @@ class Link(asyncio.BufferedProtocol):
         self._frames = wire.events()
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._inboxes: dict[int, Inbox] = {}
+        self.on_progress: OnProgress | None = None
         self.greeting: asyncio.Future[wire.Event | None] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
         self._transport: asyncio.Transport | None = None
@@ -77,7 +80,10 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         for event in self._frames.feed(self._buffer[:nbytes]):
-            if isinstance(event, wire.Ready | wire.LoadRefused):
+            if isinstance(event, wire.Loading):
+                if self.on_progress:
+                    self.on_progress(event.progress)
+            elif isinstance(event, wire.Ready | wire.LoadRefused):
                 self.greeting.set_result(event)
             elif inbox := self._inboxes.get(event.id):
                 inbox.put_nowait(event)
@@ -126,13 +132,16 @@ class Engine:
         self._ids = itertools.count(1)
 
     @classmethod
-    async def start(cls, load: wire.Load, *, timeout_seconds: float | None = None) -> "Engine":
+    async def start(
+        cls, load: wire.Load, *, timeout_seconds: float | None = None, on_progress: OnProgress | None = None
+    ) -> "Engine":
         """Start a worker and load the model. Raises LoadFailed; leaves no process behind, cancelled or not."""
         try:
             process, link = await _spawn()
         except OSError as error:
             raise LoadFailed(reason=f"no worker could be started: {error}") from error
         try:
+            link.on_progress = on_progress
             link.send(load)
             async with asyncio.timeout(timeout_seconds):
                 greeting = await link.greeting

@@ -10,7 +10,7 @@ from hoshikage.engine import startup, wire
 from hoshikage.engine.desk import Desk
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.devices import Device, gpus
-from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.model import Model, Progress
 from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.offload import fewer_layers, out_of_vram
 from hoshikage.errors import LoadFailed
@@ -21,9 +21,9 @@ Served = tuple[Model, Desk, wire.Ready]
 Serve = Callable[[wire.Load, tuple[str, ...]], Served]
 
 
-def served(load: wire.Load, warnings: tuple[str, ...] = ()) -> Served:
+def served(load: wire.Load, warnings: tuple[str, ...] = (), progress: Progress | None = None) -> Served:
     """The model, what serves it, and what is said of it. Raises LoadFailed, with nothing left in memory."""
-    model = startup.opened(load)
+    model = startup.opened(load, progress)
     try:
         desk = startup.desk(model, load)
     except LoadFailed:

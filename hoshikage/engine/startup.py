@@ -14,7 +14,7 @@ from hoshikage.engine.llama import library
 from hoshikage.engine.llama.computing import Computing
 from hoshikage.engine.llama.context import Context
 from hoshikage.engine.llama.devices import bytes_on, gpus
-from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.model import Model, Progress
 from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.loop import Loop
 from hoshikage.engine.offload import kv_cells, placed
@@ -38,9 +38,9 @@ POOLED_CELLS = 8192
 log = logging.getLogger("hoshikage.startup")
 
 
-def opened(load: wire.Load) -> Model:
+def opened(load: wire.Load, progress: Progress | None = None) -> Model:
     """The model with its adapters. Raises LoadFailed."""
-    return Model(Path(load.path), placement(load), [Path(each) for each in load.adapters])
+    return Model(Path(load.path), placement(load), [Path(each) for each in load.adapters], progress)
 
 
 def placement(load: wire.Load) -> Placement:

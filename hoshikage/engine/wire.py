@@ -114,6 +114,12 @@ class Ready(Struct, tag="ready", frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class Loading(Struct, tag="loading", frozen=True):
+    """How much of the model is there already, from 0 to 1; said at steps of a hundredth at most."""
+
+    progress: float
+
+
 class LoadRefused(Struct, tag="load_refused", frozen=True):
     reason: str
 
@@ -197,7 +203,7 @@ class Counters(Struct, tag="counters", frozen=True, kw_only=True):
 
 
 Answer = Embeddings | Scores | Counted | Tokenized | Detokenized
-Event = Ready | LoadRefused | Started | Text | Done | Refused | Counters | Answer
+Event = Ready | Loading | LoadRefused | Started | Text | Done | Refused | Counters | Answer
 
 M = TypeVar("M")
 _encode = msgspec.msgpack.Encoder().encode

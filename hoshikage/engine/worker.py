@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from hoshikage.engine import wire
@@ -20,8 +21,9 @@ from hoshikage.engine.constrained import Constraints, Inbox
 from hoshikage.engine.desk import Desk, Work
 from hoshikage.engine.idle import Idle
 from hoshikage.engine.llama import library
+from hoshikage.engine.progress import Teller
 from hoshikage.engine.reader import Reader
-from hoshikage.engine.retry import with_fewer_layers
+from hoshikage.engine.retry import served, with_fewer_layers
 from hoshikage.engine.speaker import Speaker
 from hoshikage.errors import HoshikageError
 
@@ -64,10 +66,12 @@ def end_process(failure: threading.ExceptHookArgs) -> None:
 
 def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.Load) -> None:
     library.start()
+    teller = Teller(link, load)
     try:
-        model, desk, ready = with_fewer_layers(load)
+        with teller.watching():
+            model, desk, ready = with_fewer_layers(load, partial(served, progress=teller.tell))
     except HoshikageError as error:
-        link.sendall(wire.frame([wire.LoadRefused(str(error.data["reason"]))]))
+        teller.say(wire.LoadRefused(str(error.data["reason"])))
         return
     inbox: Inbox = SimpleQueue()
     speaker = Speaker(link, model.piece, lambda id_: inbox.put(wire.Cancel(id_)))

@@ -1,6 +1,8 @@
-"""How much memory there is for this process: the machine's, or less where its cgroup says so. Knows no tmpfs."""
+"""How much memory there is for this process: the machine's, or less where its cgroup says so. Knows no tmpfs.
 
-import os
+The one owner of that question: copies, KV caches and loads are sized by it.
+"""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +20,12 @@ class Memory:
 
     def total(self) -> int:
         """Bytes that this process and its children could have at most."""
-        whole = _meminfo(self.proc).get("MemTotal") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        whole = _meminfo(self.proc).get("MemTotal") or _elsewhere()[0]
         return min([whole, *(limit for limit, _ in self._limits())])
 
     def available(self) -> int:
-        """Bytes that can be had without swapping; half of all where the system does not tell."""
-        machine = _meminfo(self.proc).get("MemAvailable", self.total() // 2)
+        """Bytes that can be had without swapping; pages of files that could be read again count as free."""
+        machine = _meminfo(self.proc).get("MemAvailable") or _elsewhere()[1]
         return min([machine, *(limit - used for limit, used in self._limits())])
 
     def spare(self) -> int:
@@ -43,6 +45,14 @@ class Memory:
             elif "memory" in controllers.split(","):
                 names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
                 yield from _walk(self.cgroups / "memory", name, *names)
+
+
+def _elsewhere() -> tuple[int, int]:
+    """All memory and what is available of it, on systems without /proc. psutil's import is spared where it is not."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    return int(found.total), int(found.available)
 
 
 def _walk(root: Path, name: str, limit: str, usage: str, cached: str) -> Iterator[tuple[int, int]]:

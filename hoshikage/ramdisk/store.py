@@ -129,8 +129,8 @@ class Store:
             self.disk.close(why)
             return True
 
-    def relieve(self) -> None:
-        """Remove copies of what is gone, and idle ones where memory has become short."""
+    def relieve(self, needed: int = 0) -> None:
+        """Remove copies of what is gone, and idle ones where memory is short, or has less than `needed` bytes."""
         with self._lock:
             if self.disk.folder is None:
                 return
@@ -138,7 +138,8 @@ class Store:
             mapped = {each.name for each in held if each.mapped}
             for name in (name for name in copies.stale() if name not in mapped):
                 copies.remove(name)
-            for name in relief(held, self.disk.machine.memory.short()):
+            memory = self.disk.machine.memory
+            for name in relief(held, max(memory.short(), needed - memory.available())):
                 log.warning("RAM disk: a copy is removed, since memory is short")
                 copies.remove(name)
 
@@ -148,17 +149,21 @@ class Store:
         self.empty(move, "the server has stopped")
         self._stager.close()
 
+    def copied(self) -> int:
+        """Bytes of all copies. For event loops."""
+        folder = self.disk.folder
+        return sum(each.size for each in Copies(folder).all()) if folder else 0
+
     def report(self) -> Report:
         """For event loops: a few looks at folders."""
         disk, folder = self.disk, self.disk.folder
-        copies = sum(each.size for each in Copies(folder).all()) if folder else 0
         snapshots = _snapshots(folder) if folder else 0
         return Report(
             disk.state,
             str(folder) if folder else None,
             disk.reason,
             disk.capacity,
-            copies,
+            self.copied(),
             snapshots,
             self._stager.busy,
             self._refusal,

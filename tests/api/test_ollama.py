@@ -98,21 +98,23 @@ def test_stop_strings_end_the_answer_and_are_left_out(client: httpx.Client) -> N
 
 
 @pytest.mark.parametrize("route", ["/api/chat", "/api/generate"])
-def test_an_empty_request_loads_and_keep_alive_zero_unloads(client: httpx.Client, route: str) -> None:
+def test_an_empty_request_loads_and_keep_alive_zero_unloads(client: httpx.Client, server: Program, route: str) -> None:
     loaded = client.post(route, json={"model": "starter"}).json()
     assert (loaded["done"], loaded["done_reason"]) == (True, "load")
     assert "total_duration" not in loaded
     assert [m["name"] for m in client.get("/api/ps").json()["models"]] == ["starter:latest"]
     assert client.post(route, json={"model": "starter", "keep_alive": 0}).json()["done_reason"] == "unload"
+    server.until_gone()
     assert client.get("/api/ps").json() == {"models": []}
 
 
 def test_ps_tells_size_window_and_expiry(client: httpx.Client) -> None:
     chat(client, keep_alive="10m")
     found = client.get("/api/ps").json()["models"][0]
-    names = ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]
-    assert list(found) == [*names, "hoshikage"]
-    assert found["hoshikage"] == {"kv_types": {"k": "f16", "v": "f16"}, "gpu_layers": 0, "warnings": []}
+    names = ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length", "hoshikage"]
+    assert list(found) == names
+    how = {"kv_types": {"k": "f16", "v": "f16"}, "gpu_layers": 0, "warnings": []}
+    assert found["hoshikage"] == {"state": "idle", "progress": 1.0, "running": 0, "waiting": 0, **how}
     assert found["context_length"] == 8192
     assert found["digest"] == client.get("/api/tags").json()["models"][0]["digest"]
 

@@ -14,7 +14,10 @@ from msgspec.structs import replace
 from fixtures.tiny_gguf import make_tiny
 from fixtures.tiny_lora import make_lora
 from hoshikage.engine import wire
-from hoshikage.errors import EngineCrashed, LoadFailed
+from hoshikage.engine.client import Engine
+from hoshikage.errors import EngineCrashed, LoadFailed, NotEnoughMemory
+from hoshikage.models.eviction import Bytes, State
+from hoshikage.models.footprint import Footprint
 from hoshikage.models.pool import Lease, Policy, Pool
 from hoshikage.sampling import SamplingOptions
 
@@ -154,3 +157,78 @@ async def test_a_waiter_that_leaves_does_not_spoil_the_load_for_the_others(pool:
     await asyncio.sleep(0)
     first.cancel()
     assert await second > 1
+
+
+def of_memory(free: int, **sizes: int) -> Pool:
+    """A pool that believes to have so many bytes, and that a model of that name takes so many."""
+
+    def measure(asked: wire.Load) -> Footprint:
+        return Footprint(private=sizes[Path(asked.path).stem])
+
+    return Pool(policy(max_loaded=9), free=lambda: Bytes(free), measure=measure)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> dict[str, wire.Load]:
+    return {name: load(make_tiny(tmp_path / f"{name}.gguf", seed=seed)) for seed, name in enumerate("abc")}
+
+
+async def test_what_does_not_fit_is_refused_with_both_numbers_and_starts_nothing(models: dict[str, wire.Load]) -> None:
+    pool = of_memory(4 << 30, a=5 << 30)
+    with pytest.raises(NotEnoughMemory) as caught:
+        async with pool.acquire("a", models["a"], None):
+            pass
+    assert str(caught.value) == (
+        "model requires more system memory (5.0 GiB) than is available (4.0 GiB):"
+        " 5368709120 bytes are needed, 4294967296 are free"
+    )
+    assert pool.held() == []
+
+
+async def test_where_only_one_fits_they_take_turns(models: dict[str, wire.Load]) -> None:
+    def free() -> Bytes:
+        return Bytes(10 - 10 * sum(each.state is not State.LOADING for each in alone.held()))
+
+    alone = Pool(policy(max_loaded=9), free=free, measure=lambda _: Footprint(private=10))
+    for name in ("a", "b", "a"):
+        async with alone.acquire(name, models[name], None) as lease:
+            assert await generate(lease) > 1
+            assert [each.name for each in alone.held()] == [name]
+    await alone.close()
+
+
+async def test_a_load_ends_with_the_last_who_waits_for_it(starter: Path) -> None:
+    pool = Pool(policy())
+
+    async def one() -> None:
+        async with pool.acquire("starter", load(starter), None):
+            pass
+
+    waiting = [asyncio.ensure_future(one()) for _ in range(3)]
+    while not pool.held():
+        await asyncio.sleep(0)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert [each.state for each in pool.held()] == [State.STOPPING]
+    while pool.held():
+        await asyncio.sleep(0.01)
+    await one()
+    await pool.close()
+
+
+async def test_the_progress_of_a_load_is_seen_and_never_goes_back(gemma: Path) -> None:
+    said: list[float] = []
+    engine = await Engine.start(load(gemma), on_progress=said.append)
+    await engine.close()
+    assert (said[0] < 0.5, said[-1], said) == (True, 1.0, sorted(said))
+    assert 2 < len(said) <= 102
+
+
+async def test_an_idle_worker_that_dies_is_no_longer_listed(starter: Path) -> None:
+    pool = Pool(policy())
+    async with pool.acquire("starter", load(starter), None) as lease:
+        os.kill(lease.engine.pid, signal.SIGKILL)
+    while pool.held():
+        await asyncio.sleep(0.01)
+    await pool.close()

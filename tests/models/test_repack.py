@@ -9,9 +9,8 @@ from hoshikage.engine.llama import library
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.llama.placement import Placement
 from hoshikage.engine.quantize import quantize
-from hoshikage.keeper import worth_repacking
 from hoshikage.models.gguf import Header, Tensor, read_header
-from hoshikage.models.repack import repackable, repacks
+from hoshikage.models.repack import repackable, repacks, worth_repacking
 from tests.models.test_pool import load
 
 GB = 10**9
@@ -36,14 +35,14 @@ def test_the_header_foretells_what_llama_cpp_repacks(tmp_path: Path, kind: str) 
     half = make_tiny(tmp_path / "half.gguf", width=256, half=True)
     for _ in quantize(half, tmp_path / "small.gguf", kind):
         pass
-    foretold = repackable(read_header(tmp_path / "small.gguf"))
+    foretold = repackable(read_header(tmp_path / "small.gguf").tensors)
     assert abs(repacked(tmp_path / "small.gguf", repack=True) - foretold) <= 0.01 * 2**20
     assert repacked(tmp_path / "small.gguf", repack=False) == 0
     assert foretold > 0 or kind == "Q8_0"
 
 
 def test_a_real_model_repacks_what_its_header_foretells(gemma: Path) -> None:
-    assert abs(repacked(gemma, repack=True) - repackable(read_header(gemma))) <= 0.01 * 2**20
+    assert abs(repacked(gemma, repack=True) - repackable(read_header(gemma).tensors)) <= 0.01 * 2**20
 
 
 @pytest.mark.parametrize(
@@ -59,14 +58,14 @@ def test_a_real_model_repacks_what_its_header_foretells(gemma: Path) -> None:
 def test_each_cpu_repacks_its_types(flags: set[str], kinds: set[str]) -> None:
     for kind in IDS:
         matrix = header(("blk.0.ffn_up.weight", kind, (256, 64)))
-        assert repackable(matrix, flags) == (matrix.tensors[0].size if kind in kinds else 0)
+        assert repackable(matrix.tensors, flags) == (matrix.tensors[0].size if kind in kinds else 0)
 
 
 def test_tables_and_odd_rows_are_not_repacked_but_a_tied_output_is() -> None:
     table, odd = ("token_embd.weight", "Q4_0", (256, 64)), ("blk.0.ffn_up.weight", "Q4_0", (256, 63))
     size = header(table).tensors[0].size
-    assert repackable(header(table, odd, ("output_norm.weight", "Q4_0", (256,))), AVX512) == size
-    assert repackable(header(table, ("output.weight", "Q4_0", (256, 64))), AVX512) == size
+    assert repackable(header(table, odd, ("output_norm.weight", "Q4_0", (256,))).tensors, AVX512) == size
+    assert repackable(header(table, ("output.weight", "Q4_0", (256, 64))).tensors, AVX512) == size
 
 
 @pytest.mark.parametrize(
@@ -77,7 +76,7 @@ def test_auto_repacks_only_what_fits_twice_into_half_of_the_free_memory(mode: st
     assert repacks(mode, GB, free) is wanted
 
 
-def test_the_keeper_decides_for_the_worker(tmp_path: Path) -> None:
+def test_what_the_files_weigh_decides(tmp_path: Path) -> None:
     tiny = load(make_tiny(tmp_path / "tiny.gguf"))
     assert [worth_repacking(tiny, mode) for mode in ("auto", "on", "off")] == [True, True, False]
     assert worth_repacking(load(tmp_path / "missing.gguf"), "off") is True

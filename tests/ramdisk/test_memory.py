@@ -35,9 +35,9 @@ def test_the_tightest_of_the_groups_around_the_process_counts(made: Made, names:
     assert (memory.total(), memory.available()) == (1000 * MB, 500 * MB)
 
 
-def test_where_nothing_is_told_it_is_half_of_all(tmp_path: Path) -> None:
+def test_where_there_is_no_proc_the_system_is_asked_otherwise(tmp_path: Path) -> None:
     memory = Memory(tmp_path, tmp_path)
-    assert memory.available() == memory.total() // 2 > 0
+    assert 0 < memory.available() <= memory.total() == Memory().total()
 
 
 def test_here_it_is_what_the_kernel_says() -> None:

@@ -15,8 +15,9 @@ from hoshikage.api.ollama.wire import ShowRequest
 from hoshikage.engine.client import Engine
 from hoshikage.errors import CloudDisabled, ModelNotFound
 from hoshikage.models.entry import Entry
+from hoshikage.models.eviction import State
+from hoshikage.models.loaded import Loaded
 from hoshikage.models.names import local, parse
-from hoshikage.models.pool import Loaded
 from hoshikage.models.show import shown
 from hoshikage.models.tags import details, local_time, tags
 
@@ -41,24 +42,29 @@ async def list_tags(request: Request) -> Response:
 async def ps(request: Request) -> Response:
     found = services(request)
     entries = {entry.name: entry for entry in found.registry.entries()}
-    models = [running(each, entries[each.name]) for each in found.pool.loaded() if each.name in entries]
+    models = [running(each, entries[each.name]) for each in found.pool.held() if each.name in entries]
     return json_reply({"models": models})
 
 
 def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
-    engine = loaded.engine
-    assert engine is not None  # noqa: S101  pool.loaded() holds only these
-    name = parse(entry.name).short
+    """As Ollama tells of a model, and in `hoshikage` what it cannot: how far its load is, and who asks it."""
+    name, engine = parse(entry.name).short, loaded.engine
     return {
         "name": name,
         "model": name,
-        "size": engine.ready.size,
+        "size": loaded.footprint.total,
         "digest": entry.digest,
         "details": structs.replace(details(entry, lengths=False), parent_model=""),  # as Ollama
         "expires_at": expires_at(loaded),
-        "size_vram": engine.ready.size_vram,
-        "context_length": engine.ready.window,
-        "hoshikage": loaded_as(engine),
+        "size_vram": engine.ready.size_vram if engine else loaded.footprint.vram,
+        "context_length": engine.ready.window if engine else loaded.footprint.window,
+        "hoshikage": {
+            "state": loaded.state,
+            "progress": round(loaded.progress, 2) if loaded.state is State.LOADING else 1.0,
+            "running": loaded.running,
+            "waiting": loaded.queued,
+            **(loaded_as(engine) if engine else {}),
+        },
     }
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from hoshikage.api.http import json_reply, services
 from hoshikage.errors import EngineCrashed
-from hoshikage.models.pool import Loaded
+from hoshikage.models.loaded import Loaded
 
 ANSWER_SECONDS = 5.0
 """How long a worker may think about its counters: it answers between two steps, a hung one never does."""

@@ -2,7 +2,7 @@
 
 import ctypes
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hoshikage.engine.llama.adapters import Adapters
@@ -13,6 +13,8 @@ from hoshikage.engine.llama.placement import Placement
 from hoshikage.errors import LoadFailed, SequenceFailed
 from hoshikage.kv_types import row_bytes
 
+Progress = Callable[[float], bool]
+"""Is told how much is loaded, from 0 to 1; False ends the load."""
 SPLIT_BYTES = 32
 """More than llama.cpp adds to a name for the number of a part."""
 
@@ -23,8 +25,12 @@ class Model:
     Raises LoadFailed with llama.cpp's own words.
     """
 
-    def __init__(self, path: Path, placement: Placement, adapters: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, path: Path, placement: Placement, adapters: Sequence[Path] = (), progress: Progress | None = None
+    ) -> None:
         params = placement.params(gpus())
+        told = C.llama_progress_callback(lambda share, _: progress is None or progress(share))
+        params.progress_callback = told
         forget()
         self.handle = C.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
