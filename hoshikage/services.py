@@ -66,7 +66,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     )
     keeper, registry, cooldown = Keeper(settings), registry_of(settings), Cooldown()
     await keeper.open()
-    pool = Pool(policy, cooldown.guarding(keeper.start), keeper.free, partial(measured, repack=settings.cpu_repack))
+    measure = partial(measured, repack=settings.cpu_repack)
+    pool = Pool(policy, cooldown.guarding(keeper.start), keeper.free, measure, cooldown.gate)
     board, keys = Board(registry.files), keys_of(settings)
     works = settle_digests(registry), project_changes(registry, pool), keeper.watch(), note_uses(keys)
     tasks = [asyncio.create_task(work) for work in works]

@@ -75,6 +75,11 @@ class Cooldown:
 
         return guarded
 
+    def gate(self, load: Load) -> None:
+        """Raises CoolingDown for a model in its pause, before anything is done for its load."""
+        files = files_of(load)
+        self.check(files, state_of(files))
+
     def check(self, files: Files, state: State) -> None:
         """Raises CoolingDown in a pause, unless the files are others now."""
         record = self._records.get(files)

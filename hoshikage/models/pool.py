@@ -88,7 +88,8 @@ class Ticket(Waiting):
 class Pool:
     """At most one worker for a file and its adapters; requests for a model that is not loaded load it once.
 
-    `free` tells what can be had of the memory now, `measure` what a load will take.
+    `free` tells what can be had of the memory now, `measure` what a load will take. `gate` raises LoadFailed for a model
+    that is not to be loaded now: no other has to go for it.
     """
 
     def __init__(
@@ -97,9 +98,10 @@ class Pool:
         start: Start = start,
         free: Callable[[], Bytes] = machine,
         measure: Callable[[Load], Footprint] = measured,
+        gate: Callable[[Load], None] = lambda _: None,
     ) -> None:
         self.policy = policy
-        self._starter, self._free, self._measure = start, free, measure
+        self._starter, self._free, self._measure, self._gate = start, free, measure, gate
         self._held: dict[Key, Loaded] = {}
         self._queue: list[Ticket] = []
         self._admitted = 0
@@ -165,6 +167,8 @@ class Pool:
         footprint = await self._footprint(load)
         self._check(footprint, load, num_ctx)
         loaded = self._held.get(key_of(load))
+        if loaded is None:
+            self._gate(load)
         if loaded and not self._queue and loaded.state is not State.STOPPING:
             return self._enter(loaded)
         if loaded and loaded.state is State.STOPPING:

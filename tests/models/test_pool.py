@@ -232,3 +232,18 @@ async def test_an_idle_worker_that_dies_is_no_longer_listed(starter: Path) -> No
     while pool.held():
         await asyncio.sleep(0.01)
     await pool.close()
+
+
+async def test_for_a_model_that_may_not_be_loaded_now_no_other_goes(models: dict[str, wire.Load]) -> None:
+    def gate(asked: wire.Load) -> None:
+        if asked == models["b"]:
+            raise LoadFailed(reason="not now")
+
+    alone = Pool(policy(max_loaded=1), gate=gate)
+    async with alone.acquire("a", models["a"], None):
+        pass
+    with pytest.raises(LoadFailed, match="not now"):
+        async with alone.acquire("b", models["b"], None):
+            pass
+    assert [each.name for each in alone.loaded()] == ["a"]
+    await alone.close()
