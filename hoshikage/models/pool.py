@@ -88,8 +88,8 @@ class Ticket(Waiting):
 class Pool:
     """At most one worker for a file and its adapters; requests for a model that is not loaded load it once.
 
-    `free` tells what can be had of the memory now, `measure` what a load will take. `gate` raises LoadFailed for a model
-    that is not to be loaded now: no other has to go for it.
+    `free` tells what can be had of the memory now, `measure` what a load will take. `gate` raises LoadFailed for a
+    model that is not to be loaded now, so that no other has to go for it.
     """
 
     def __init__(

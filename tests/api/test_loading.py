@@ -115,7 +115,7 @@ def test_ps_shows_how_far_a_load_is(unloaded: Program) -> None:
             assert "Loading " in hoshikage(unloaded.home, "ps").stdout
         assert answer.result().status_code == 200
     after = {"state": "idle", "progress": 1.0, "running": 0, "waiting": 0}
-    assert seen(unloaded, STARTER, state="idle")["hoshikage"] == after
+    assert after.items() <= seen(unloaded, STARTER, state="idle")["hoshikage"].items()
 
 
 def test_run_shows_a_bar_while_the_model_loads(unloaded: Program) -> None:
