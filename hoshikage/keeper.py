@@ -116,7 +116,7 @@ class Keeper:
 
     def _make_room(self, load: Load, copies: dict[Path, Path]) -> None:
         """Idle copies of other models go where the load would find too little memory."""
-        footprint = measured(load)
+        footprint = measured(load, "on" if load.repack else "off")
         self._store.relieve(footprint.private + (0 if Path(load.path) in copies else footprint.mapped))
 
     async def _until_ended(self, engine: Engine, user: object) -> None:

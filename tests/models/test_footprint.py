@@ -9,6 +9,7 @@ from msgspec import structs
 from fixtures.split_gguf import split
 from fixtures.tiny_gguf import make_tiny
 from fixtures.tiny_lora import make_lora
+from fixtures.vast_gguf import make_vast
 from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
 from hoshikage.models.footprint import estimate
@@ -47,6 +48,10 @@ def test_the_weights_are_those_of_all_files(tmp_path: Path) -> None:
     lifted = sum(tensor.size for tensor in read_header(lora).tensors)
     assert estimate(more).mapped == 2 * weights + lifted
     assert estimate(load(split(one, 3)[0])).mapped == weights
+
+
+def test_weights_are_counted_by_the_header_and_not_read(tmp_path: Path) -> None:
+    assert estimate(load(make_vast(tmp_path / "vast.gguf", 2**40))).mapped == 2**40
 
 
 def test_weights_that_are_not_mapped_are_the_workers_own(tmp_path: Path) -> None:

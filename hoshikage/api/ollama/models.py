@@ -49,14 +49,15 @@ async def ps(request: Request) -> Response:
 def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
     """As Ollama tells of a model, and in `hoshikage` what it cannot: how far its load is, and who asks it."""
     name, engine = parse(entry.name).short, loaded.engine
+    vram = engine.ready.size_vram if engine else loaded.footprint.vram
     return {
         "name": name,
         "model": name,
-        "size": loaded.footprint.total,
+        "size": max(vram, loaded.footprint.total),
         "digest": entry.digest,
         "details": structs.replace(details(entry, lengths=False), parent_model=""),  # as Ollama
         "expires_at": expires_at(loaded),
-        "size_vram": engine.ready.size_vram if engine else loaded.footprint.vram,
+        "size_vram": vram,
         "context_length": engine.ready.window if engine else loaded.footprint.window,
         "hoshikage": {
             "state": loaded.state,
