@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -90,16 +91,27 @@ async def unload_unregistered(registry: Registry, pool: Pool) -> None:
 
 
 async def settle_digests(registry: Registry) -> None:
-    """Hash in the background what was too large to be hashed when it was added; looks again from time to time."""
-    while True:
-        try:
-            await asyncio.to_thread(prune, registry)
-            await asyncio.to_thread(registry.mend)
-            for entry in await asyncio.to_thread(registry.inexact):
-                await asyncio.to_thread(registry.settle, entry)
-        except (OSError, RegistryCorrupt) as error:  # a full disk, say, which is not full for ever
-            log.error("%s", error)
-        await asyncio.sleep(SETTLE_SECONDS)
+    """Hash in the background what was too large to be hashed when it was added; looks again from time to time.
+
+    Being cancelled ends the thread that hashes, which the end of the server would wait for.
+    """
+    stop = threading.Event()
+    try:
+        while True:
+            await asyncio.to_thread(settle_all, registry, stop)
+            await asyncio.sleep(SETTLE_SECONDS)
+    finally:
+        stop.set()
+
+
+def settle_all(registry: Registry, stop: threading.Event) -> None:
+    try:
+        prune(registry)
+        registry.mend()
+        for entry in registry.inexact():
+            registry.settle(entry, stop.is_set)
+    except (OSError, RegistryCorrupt) as error:  # a full disk, say, which is not full for ever
+        log.error("%s", error)
 
 
 async def project_changes(registry: Registry, pool: Pool) -> None:

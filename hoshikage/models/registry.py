@@ -125,11 +125,14 @@ class Registry:
         """The models whose digest still comes from samples of their files."""
         return tuple(entry for entry in self.entries() if not entry.stored.exact and not entry.missing)
 
-    def settle(self, entry: Entry) -> None:
-        """Compute a digest from the whole files; takes seconds a gigabyte. Nothing if it was changed meanwhile."""
+    def settle(self, entry: Entry, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Compute a digest from the whole files; takes seconds a gigabyte. Nothing if it was changed or is `stopped`
+        meanwhile."""
         try:
             for path in entry.files:
-                self.digests.whole(path)
+                for _ in self.digests.steps(path):
+                    if stopped():
+                        return
             made = manifest(entry.stored, self.digests.of)
             unchanged = facts_of(entry.file, read_header(entry.file)) == entry.stored.facts
         except (OSError, FileMissing, NotGguf) as error:

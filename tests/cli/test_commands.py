@@ -156,10 +156,10 @@ def alive(pid: int) -> bool:
 
 
 def test_variables_without_effect_are_said_once(home: Path) -> None:
-    with serve(home, None, SENTENCE_BERT_MODEL="x", OLLAMA_FLASH_ATTENTION="1") as program:
+    with serve(home, None, SENTENCE_BERT_MODEL="x", OLLAMA_NOHISTORY="1") as program:
         assert program.process.stdout
         said = [program.process.stdout.readline() for _ in range(2)]
-    assert said[1].endswith("効果のない変数: SENTENCE_BERT_MODEL, OLLAMA_FLASH_ATTENTION\n")
+    assert said[1].endswith("効果のない変数: SENTENCE_BERT_MODEL, OLLAMA_NOHISTORY\n")
 
 
 def test_a_gpu_that_the_build_cannot_use_is_said_by_doctor_and_at_the_start(home: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.program import Program, serve
+from fixtures.tiny_gguf import make_tiny
+from tests.program import Program, hoshikage, serve
 
 STORY = "The old bridge was painted red, and nobody remembered why. " * 12
 CUT = "the body ended without its last chunk"
@@ -164,3 +166,15 @@ def test_workers_and_jobs_know_no_keys(starter: Path, tmp_path: Path) -> None:
         environs = [Path(f"/proc/{worker.pid}/environ").read_bytes() for worker in workers]
     assert [b"HOSHIKAGE_WORKER_LOG" in each for each in environs] == [True]
     assert not [each for each in environs if b"the-boss" in each]
+
+
+def test_a_file_that_is_being_hashed_is_not_waited_for(tmp_path: Path) -> None:
+    """A sparse file of 200 GB: minutes of hashing, which the end must not last."""
+    large = make_tiny(tmp_path / "large.gguf")
+    os.truncate(large, 200 << 30)
+    assert hoshikage(tmp_path, "add", str(large), "large").returncode == 0
+    with serve(tmp_path, None) as program:
+        process = psutil.Process(program.process.pid)
+        while not any(each.path == str(large) for each in process.open_files()):
+            time.sleep(0.02)
+        assert stopped(program) == 0

@@ -19,7 +19,8 @@ PLAN = plan(SEED, ROUNDS)
 HTTP_ROUNDS = [each for each in PLAN if each.stage is not Stage.EMBEDDING]
 SETTLED = 5
 """So many rounds until the gateway has all memory that it needs."""
-GROWTH_BYTES = 4_000_000
+GROWTH_BYTES = 12_000_000
+"""A pool of threads and its arenas grow in steps of 4 MB; what a round kept would be 40 times as much in the end."""
 
 
 @pytest.fixture(scope="module")
