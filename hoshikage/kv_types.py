@@ -1,9 +1,12 @@
-"""The types that a KV cache can hold its keys and values in, with the bytes they take. Knows no model.
+"""What a KV cache takes: the types of its keys and values with their bytes, and its first size. Knows no model.
 
 Numbers and blocks are ggml's; the choice is llama.cpp's own (`--cache-type-k` and `-v`).
 """
 
 from typing import NamedTuple
+
+FIRST_CELLS = 8192
+"""Tokens that a KV cache has room for at the start; it doubles on need."""
 
 
 class KvType(NamedTuple):

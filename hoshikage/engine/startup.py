@@ -24,13 +24,11 @@ from hoshikage.engine.scheduler import Scheduler
 from hoshikage.engine.shelf import Place, Shelf
 from hoshikage.engine.threads import physical_cores
 from hoshikage.errors import LoadFailed
-from hoshikage.kv_types import KV_TYPES
+from hoshikage.kv_types import FIRST_CELLS, KV_TYPES
 from hoshikage.ramdisk.memory import Memory
 
 SEQUENCES = 256
 """Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
-FIRST_CELLS = 8192
-"""Tokens that the cache has room for at the start."""
 NS_PER_MS = 1_000_000
 POOLED_CELLS = 8192
 """The longest input for a vector in tokens, where N_CTX leaves it open: its memory comes on top of the cache's."""

@@ -13,15 +13,13 @@ from msgspec import Struct
 from hoshikage.engine.build import installed_build
 from hoshikage.engine.wire import Load
 from hoshikage.errors import HoshikageError
-from hoshikage.kv_types import row_bytes
+from hoshikage.kv_types import FIRST_CELLS, row_bytes
 from hoshikage.models.capabilities import capabilities
 from hoshikage.models.eviction import Bytes
 from hoshikage.models.gguf import Array, Header, Tensor, read_header
 from hoshikage.models.repack import repackable
 from hoshikage.models.shards import shards
 
-FIRST_CELLS = 8192
-"""Tokens that the engine's cache has room for at the start."""
 BATCH_MOST = 512
 """Tokens that llama.cpp evaluates in one graph at most."""
 WORKER_BYTES = 48 << 20
