@@ -15,9 +15,9 @@ UNLIMITED = "/api/blobs/"
 """Files are uploaded there: their bodies are not kept in memory."""
 PATIENCE_SECONDS = 60.0
 """How long nothing of a body may come."""
-LINGER_SECONDS = 60.0
+LINGER_SECONDS = 120.0
 """How long the rest of a body is read that nobody wants."""
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 20.0
 """How long nothing of such a rest may come."""
 
 
