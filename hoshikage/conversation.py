@@ -12,18 +12,38 @@ Options = Mapping[str, object]
 """Given options by Ollama's names: those of SamplingOptions, and num_predict, num_ctx and stop."""
 
 
-class Message(Struct, frozen=True, kw_only=True):
-    """One turn; `content` is text."""
+Tool = Mapping[str, object]
+"""A function that the model may call, as JSON: `type` and `function` with name, description and parameters."""
+Think = bool | str | None
+"""Whether the model is to think before it answers: unset, on or off, or a level, which is on."""
+
+
+class ToolCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call of a tool by the model; `arguments` are a JSON object, `id` is what the result refers to."""
+
+    name: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    id: str = ""
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One turn; `content` is text, `images` are whole files, and a tool's result names its call."""
 
     role: str
     content: str = ""
+    thinking: str = ""
+    images: tuple[bytes, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
 
 
 class Request(Struct, frozen=True, kw_only=True):
     """What every request for text has. `options` were given with it, `defaults` are its dialect's.
 
     `keep_alive` in seconds: how long the model stays loaded afterwards; None leaves that as it was. `logprobs` asks for
-    the probability of each token and for so many alternatives; None = not at all.
+    the probability of each token and for so many alternatives; None = not at all. With `truncate`, whole turns may be
+    left out of a chat that is too long.
     """
 
     model: str
@@ -33,21 +53,26 @@ class Request(Struct, frozen=True, kw_only=True):
     keep_alive: float | None = None
     constraint: Constraint | None = None
     logprobs: int | None = None
+    think: Think = None
+    truncate: bool = True
 
 
 class ChatRequest(Request, frozen=True, kw_only=True):
-    """A chat to be continued."""
+    """A chat to be continued, by a call of one of the `tools` too."""
 
     messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
 
 
 class CompletionRequest(Request, frozen=True, kw_only=True):
     """A prompt to be continued. `raw` sends it without the chat template, `context` holds the tokens before it.
 
-    `template` is Go text in place of the model's own.
+    `template` is Go text in place of the model's own; with a `suffix`, the answer is what stands between the two.
     """
 
     prompt: str
+    suffix: str = ""
+    images: tuple[bytes, ...] = ()
     system: str | None = None
     template: str | None = None
     raw: bool = False
@@ -84,6 +109,20 @@ class TextDelta(Struct, frozen=True):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+class ThinkingDelta(Struct, frozen=True):
+    """The next piece of what the model thinks before it answers."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class ToolCallDelta(Struct, frozen=True):
+    """A whole call of a tool; `index` counts the calls of this answer from 0."""
+
+    index: int
+    call: ToolCall
+
+
 class Usage(Struct, frozen=True, kw_only=True):
     """Counts in tokens and times in nanoseconds. `prompt_tokens` includes `cached_tokens`.
 
@@ -111,4 +150,4 @@ class Finished(Struct, frozen=True, kw_only=True):
     tokens: tuple[int, ...] = ()
 
 
-Delta = Started | TextDelta | Finished
+Delta = Started | TextDelta | ThinkingDelta | ToolCallDelta | Finished

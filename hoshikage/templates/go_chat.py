@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from hoshikage.conversation import Message
+from hoshikage.conversation import Message, Think
 from hoshikage.templates import go_data
 from hoshikage.templates.go import trees
 from hoshikage.templates.go.budget import Budget
@@ -21,8 +21,6 @@ from hoshikage.templates.go.values import clean
 
 Turn = Message | Mapping[str, object]
 """A message, or a mapping in the API's shape: role, content, thinking, images, tool_calls, tool_name, tool_call_id."""
-Think = bool | str | None
-"""As the request's `think`: unset, on or off, or a level, which is on."""
 
 
 class Template(Struct, frozen=True, eq=False):

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from hoshikage.api.errors import OllamaError
 from hoshikage.api.http import WARNING, Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.api.ollama.logprobs import member
-from hoshikage.conversation import Delta, Finished, Started, TextDelta, TokenLogprob, Usage
+from hoshikage.conversation import Delta, Finished, TextDelta, TokenLogprob, Usage
 from hoshikage.errors import HoshikageError
 
 Body = Callable[[str], dict[str, Any]]
@@ -120,7 +120,7 @@ async def collected(deltas: AsyncGenerator[Delta, None]) -> tuple[str, list[Toke
         async for delta in deltas:
             if isinstance(delta, Finished):
                 return "".join(parts), entries, delta
-            if not isinstance(delta, Started):
+            if isinstance(delta, TextDelta):
                 parts.append(delta.text)
                 entries += delta.logprobs
     raise RuntimeError("a generation ended without Finished")
