@@ -32,6 +32,7 @@ ROOMS = (
     "prompts",
     "chat",
     "completion",
+    "embedding",
     "services",
     "api",
     "cli",

@@ -11,16 +11,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hoshikage.api.errors import OllamaError
+from hoshikage.api.errors import IN_STREAM, OllamaError
 from hoshikage.api.http import WARNING, Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.api.ollama.logprobs import member
 from hoshikage.conversation import Delta, Finished, TextDelta, TokenLogprob, Usage
-from hoshikage.errors import HoshikageError
+from hoshikage.errors import ContextOverflow, EngineCrashed, HoshikageError, SequenceFailed
 
 Body = Callable[[str], dict[str, Any]]
 """What holds a piece of text: {"message": …} or {"response": …}."""
 
 NDJSON = "application/x-ndjson"
+RUNNING = (ContextOverflow, EngineCrashed, SequenceFailed)
+"""What Ollama finds out when it streams already."""
 
 
 def stamp(unix_ns: int) -> str:
@@ -96,6 +98,7 @@ class Asked:
 async def answered(request: Request, asked: Asked, deltas: AsyncGenerator[Delta, None]) -> Response:
     """NDJSON or one object; the status and the headers are decided when the prompt is known to fit."""
     started_ns = time.perf_counter_ns()
+    setattr(request.state, IN_STREAM, RUNNING if asked.stream else ())
     started = await until_disconnect(request, anext(deltas))
     headers = warning_headers(asked.warnings, asked.num_ctx, started)
     if asked.stream:

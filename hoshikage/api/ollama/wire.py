@@ -61,6 +61,7 @@ class ShowRequest(Struct, kw_only=True):
 
 def check(request: Base) -> None:
     """What can be refused before the model is looked up, in the contract's order (§4.2)."""
+    keep_alive(request)
     if not 0 <= request.top_logprobs <= 20:
         raise OllamaFault(400, "top_logprobs must be between 0 and 20")
     if isinstance(request.think, str) and request.think not in THINK_LEVELS:
