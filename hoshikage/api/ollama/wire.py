@@ -24,7 +24,7 @@ class Message(Struct, kw_only=True):
 
 
 class Base(Struct, kw_only=True):
-    """What generate and chat have in common."""
+    """What generate and chat have in common. `shift` is taken and means nothing: a context is never shifted."""
 
     model: str = ""
     stream: bool = True
@@ -34,6 +34,9 @@ class Base(Struct, kw_only=True):
     think: Any = None
     logprobs: bool = False
     top_logprobs: int = 0
+    truncate: bool = True
+    shift: bool = True
+    render_only: bool = field(default=False, name="_debug_render_only")
 
 
 class ChatRequest(Base, kw_only=True):
@@ -88,6 +91,7 @@ def to_chat(request: ChatRequest, owner: str) -> Chat:
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
+        truncate=request.truncate,
         messages=tuple(Turn(role=message.role.lower(), content=message.content) for message in request.messages),
     )
 
@@ -100,9 +104,11 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
+        truncate=False,
         prompt=request.prompt,
+        suffix=request.suffix,
         system=request.system or None,
         template=request.template or None,
         raw=request.raw,
-        context=tuple(request.context or ()),
+        context=None if request.context is None else tuple(request.context),
     )
