@@ -3,17 +3,17 @@
 from hoshikage.errors import NotGguf
 from hoshikage.models.gguf import Header
 
-_INFILL_KEYS = ("fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "prefix_token_id", "suffix_token_id")
 _PARTS = {"adapter": "a LoRA adapter", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
 
 
-def capabilities(header: Header, template: str | None = None) -> tuple[str, ...]:
-    """In the order of Ollama's `/api/tags`. `template` replaces the one of the file."""
+def capabilities(header: Header, template: str | None = None, *, fills: bool = False) -> tuple[str, ...]:
+    """In the order of Ollama's `/api/tags`. `template` replaces the one of the file; `fills` tells of its vocabulary
+    that it has tokens to fill in the middle."""
     text = template or header.chat_template or ""
     found = ["embedding" if header.has_pooling else "completion"]
     if "tools" in text or "tool_call" in text or ".Tools" in text:
         found.append("tools")
-    if any(f"tokenizer.ggml.{key}" in header.metadata for key in _INFILL_KEYS):
+    if fills:
         found.append("insert")
     if "<think>" in text and "</think>" in text:
         found.append("thinking")

@@ -11,13 +11,21 @@ from hoshikage.generation import load
 from hoshikage.models.entry import Entry
 
 
-async def load_or_unload(request: Request, entry: Entry, asked: Base, body: Body) -> Response:
-    """With keep_alive 0 unload, else load and keep it for that long."""
-    seconds, backend = keep_alive(asked), services(request).backend
-    if seconds == 0:
-        await backend.pool.unload(entry.file, entry.stored.adapters)
-        return emptied(asked.model, body, "unload")
-    warnings = await load(backend, entry, owner_of(request), seconds, options_of(asked.options))
+def unloads(asked: Base) -> bool:
+    """Whether a request without prompt or messages asks for the end of the model."""
+    return keep_alive(asked) == 0
+
+
+async def unloaded(request: Request, entry: Entry, asked: Base, body: Body) -> Response:
+    """Nothing else of such a request is looked at (contract §4.2)."""
+    await services(request).pool.unload(entry.file, entry.stored.adapters)
+    return emptied(asked.model, body, "unload")
+
+
+async def loaded(request: Request, entry: Entry, asked: Base, body: Body) -> Response:
+    """Load it, and keep it for as long as is asked for."""
+    backend, options = services(request).backend, options_of(asked.options)
+    warnings = await load(backend, entry, owner_of(request), keep_alive(asked), options)
     return emptied(asked.model, body, "load", (*warnings_of(asked), *warnings))
 
 

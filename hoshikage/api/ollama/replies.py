@@ -11,11 +11,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hoshikage.api.declared import context_header, own
 from hoshikage.api.errors import IN_STREAM, OllamaError
 from hoshikage.api.http import WARNING, Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.api.ollama.logprobs import member
-from hoshikage.conversation import Delta, Finished, TextDelta, TokenLogprob, Usage
+from hoshikage.conversation import Delta, Finished, TextDelta, TokenLogprob
 from hoshikage.errors import ContextOverflow, EngineCrashed, HoshikageError, SequenceFailed
+from hoshikage.fitting import Fitted
 
 Body = Callable[[str], dict[str, Any]]
 """What holds a piece of text: {"message": …} or {"response": …}."""
@@ -72,16 +74,11 @@ def last(
     return {**head(model), **body, **end, **rest, "hoshikage": own(usage)}
 
 
-def own(usage: Usage) -> dict[str, Any]:
-    """What Ollama has no field for; the duration in nanoseconds."""
-    draft = {"drafted": usage.drafted_tokens, "accepted": usage.accepted_tokens}
-    return {"cache": cache(usage), "draft": draft, "queue_duration": usage.queue_ns}
-
-
-def cache(usage: Usage) -> dict[str, Any]:
-    """What of the prompt was not evaluated again. That another owner has asked the same is nobody's business."""
-    reason = "miss_prefix" if usage.reuse == "miss_owner" else usage.reuse
-    return {"cached": usage.cached_tokens, "evaluated": usage.evaluated_tokens, "reason": reason}
+def render_only(model: str, body: Body, fitted: Fitted) -> Response:
+    """The answer to `_debug_render_only`: the prompt that would have been sent, as Ollama tells it."""
+    images = sum(len(turn.images) for turn in fitted.turns)
+    info = {"rendered_template": fitted.text, **({"image_count": images} if images else {})}
+    return json_reply({**head(model), **body(""), "done": False, "_debug_info": info})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ async def answered(request: Request, asked: Asked, deltas: AsyncGenerator[Delta,
     started_ns = time.perf_counter_ns()
     setattr(request.state, IN_STREAM, RUNNING if asked.stream else ())
     started = await until_disconnect(request, anext(deltas))
-    headers = warning_headers(asked.warnings, asked.num_ctx, started)
+    headers = {**context_header(started), **warning_headers(asked.warnings, asked.num_ctx, started)}
     if asked.stream:
         return Stream(lines(asked, deltas, started_ns), failure, NDJSON, headers)
     text, entries, finished = await until_disconnect(request, collected(deltas))
