@@ -8,6 +8,7 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.ollama.decode import GoMap
 from hoshikage.api.ollama.format import constraint_of
 from hoshikage.api.ollama.options import options_of
+from hoshikage.api.ollama.wire_tools import Tool, ToolCall, Tools, call_of, tool_of
 from hoshikage.conversation import ChatRequest as Chat
 from hoshikage.conversation import CompletionRequest as Completion
 from hoshikage.conversation import Message as Turn
@@ -19,8 +20,11 @@ THINK_LEVELS = ("high", "medium", "low", "max")
 class Message(Struct, kw_only=True):
     role: str = ""
     content: str = ""
+    thinking: str = ""
     images: list[str] = field(default_factory=list)
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_name: str = ""
+    tool_call_id: str = ""
 
 
 class Base(Struct, kw_only=True):
@@ -38,7 +42,7 @@ class Base(Struct, kw_only=True):
 
 class ChatRequest(Base, kw_only=True):
     messages: list[Message] = field(default_factory=list)
-    tools: list[dict[str, Any]] = field(default_factory=list)
+    tools: Annotated[list[Tool], Tools] = field(default_factory=list)
 
 
 class GenerateRequest(Base, kw_only=True):
@@ -61,11 +65,13 @@ class ShowRequest(Struct, kw_only=True):
 
 def check(request: Base) -> None:
     """What can be refused before the model is looked up, in the contract's order (§4.2)."""
+    accepted = '"high", "medium", "low", "max", true, or false'
+    if isinstance(request.think, str) and request.think not in THINK_LEVELS:
+        raise OllamaFault(400, f'invalid think value: "{request.think}" (must be {accepted})')
+    if not isinstance(request.think, bool | str | None):
+        raise OllamaFault(400, f"think must be a boolean or string ({accepted})")
     if not 0 <= request.top_logprobs <= 20:
         raise OllamaFault(400, "top_logprobs must be between 0 and 20")
-    if isinstance(request.think, str) and request.think not in THINK_LEVELS:
-        accepted = '"high", "medium", "low", "max", true, or false'
-        raise OllamaFault(400, f'invalid think value: "{request.think}" (must be {accepted})')
 
 
 def keep_alive(request: Base) -> float | None:
@@ -88,7 +94,20 @@ def to_chat(request: ChatRequest, owner: str) -> Chat:
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
-        messages=tuple(Turn(role=message.role.lower(), content=message.content) for message in request.messages),
+        think=request.think,
+        messages=tuple(map(turn, request.messages)),
+        tools=tuple(map(tool_of, request.tools)),
+    )
+
+
+def turn(message: Message) -> Turn:
+    return Turn(
+        role=message.role.lower(),
+        content=message.content,
+        thinking=message.thinking,
+        tool_calls=tuple(map(call_of, message.tool_calls)),
+        tool_name=message.tool_name,
+        tool_call_id=message.tool_call_id,
     )
 
 
@@ -100,6 +119,7 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
+        think=request.think,
         prompt=request.prompt,
         system=request.system or None,
         template=request.template or None,
