@@ -8,6 +8,7 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.ollama.decode import GoMap
 from hoshikage.api.ollama.format import constraint_of
 from hoshikage.api.ollama.options import options_of
+from hoshikage.api.ollama.wire_tools import Tool, ToolCall, Tools, call_of, tool_of
 from hoshikage.conversation import ChatRequest as Chat
 from hoshikage.conversation import CompletionRequest as Completion
 from hoshikage.conversation import Message as Turn
@@ -19,8 +20,11 @@ THINK_LEVELS = ("high", "medium", "low", "max")
 class Message(Struct, kw_only=True):
     role: str = ""
     content: str = ""
+    thinking: str = ""
     images: list[str] = field(default_factory=list)
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_name: str = ""
+    tool_call_id: str = ""
 
 
 class Base(Struct, kw_only=True):
@@ -41,7 +45,7 @@ class Base(Struct, kw_only=True):
 
 class ChatRequest(Base, kw_only=True):
     messages: list[Message] = field(default_factory=list)
-    tools: list[dict[str, Any]] = field(default_factory=list)
+    tools: Annotated[list[Tool], Tools] = field(default_factory=list)
 
 
 class GenerateRequest(Base, kw_only=True):
@@ -100,7 +104,20 @@ def to_chat(request: ChatRequest, owner: str) -> Chat:
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
         truncate=request.truncate,
-        messages=tuple(Turn(role=message.role.lower(), content=message.content) for message in request.messages),
+        think=request.think,
+        messages=tuple(map(turn, request.messages)),
+        tools=tuple(map(tool_of, request.tools)),
+    )
+
+
+def turn(message: Message) -> Turn:
+    return Turn(
+        role=message.role.lower(),
+        content=message.content,
+        thinking=message.thinking,
+        tool_calls=tuple(map(call_of, message.tool_calls)),
+        tool_name=message.tool_name,
+        tool_call_id=message.tool_call_id,
     )
 
 
@@ -113,6 +130,7 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
         truncate=False,
+        think=request.think,
         prompt=request.prompt,
         suffix=request.suffix,
         system=request.system or None,
