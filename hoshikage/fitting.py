@@ -76,18 +76,20 @@ class Fitter:
 
     async def _shortened(self, engine: Engine, render: Render, full: Fitted, room: Room) -> Fitted:
         """What stays is rendered and counted: templates add to it, and tell turns apart by their place."""
-        chat, sizes, base = Chat(full.turns), *await self._sizes(engine, render, full)
-        out, tokens, found = chat.left_out(sizes, base, room), full.tokens or 0, full
+        chat = Chat(full.turns)
+        if not chat.spare:
+            return _answerable(full, full.tokens or 0, room)
+        sizes, base = await self._sizes(engine, render, full)
+        out = chat.left_out(sizes, base, room) or 1
         while True:
-            if out:
-                kept = chat.without(out)
-                text = await rendered(engine, render, kept)
-                tokens = await self._tokens(engine, text, kept)
-                found = Fitted(kept, text, full.total, full.total - len(kept), full.tokens)
-            if tokens <= room.wanted or (out == chat.spare and tokens <= room.most):
+            kept = chat.without(out)
+            text = await rendered(engine, render, kept)
+            tokens = await self._tokens(engine, text, kept)
+            found = Fitted(kept, text, full.total, full.total - len(kept), full.tokens)
+            if tokens <= room.wanted:
                 return found
             if out == chat.spare:
-                raise _too_long(found, tokens, room)
+                return _answerable(found, tokens, room)
             out = chat.further(sizes, out, tokens - room.goal)
 
     async def _sizes(self, engine: Engine, render: Render, full: Fitted) -> tuple[list[int], int]:
@@ -137,7 +139,10 @@ def pictures(turns: Sequence[Message]) -> int:
     return IMAGE_TOKENS * sum(len(turn.images) for turn in turns)
 
 
-def _too_long(found: Fitted, tokens: int, room: Room) -> ContextOverflow:
+def _answerable(found: Fitted, tokens: int, room: Room) -> Fitted:
+    """What cannot be made shorter, if it leaves any room for an answer. Raises ContextOverflow or RestTooLong."""
+    if tokens <= room.most:
+        return found
     if not found.left_out:
-        return ContextOverflow(tokens=tokens, limit=room.limit)
-    return RestTooLong(tokens=tokens, limit=room.limit, turns=found.total, left_out=found.left_out)
+        raise ContextOverflow(tokens=tokens, limit=room.limit)
+    raise RestTooLong(tokens=tokens, limit=room.limit, turns=found.total, left_out=found.left_out)
