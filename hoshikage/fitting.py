@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from hoshikage.conversation import Message
@@ -66,13 +66,23 @@ class Fitter:
 
     async def fit(self, engine: Engine, render: Render, turns: Sequence[Message], room: Room) -> Fitted:
         """Raises ContextOverflow or RestTooLong, and what render() raises."""
-        text = await rendered(engine, render, turns)
-        if len(text.encode("utf-8", "replace")) + SPECIAL_TOKENS + pictures(turns) <= room.wanted:
-            return Fitted(tuple(turns), text, len(turns))  # no token is shorter than a byte
-        tokens = await self._tokens(engine, text, turns)
+        full = Fitted(tuple(turns), await rendered(engine, render, turns), len(turns))
+        if await self._surely_fits(engine, full, room):
+            return full
+        tokens = await self._tokens(engine, full.text, turns)
         if tokens <= room.wanted:
-            return Fitted(tuple(turns), text, len(turns))
-        return await self._shortened(engine, render, Fitted(tuple(turns), text, len(turns), tokens=tokens), room)
+            return full
+        return await self._shortened(engine, render, replace(full, tokens=tokens), room)
+
+    async def _surely_fits(self, engine: Engine, full: Fitted, room: Room) -> bool:
+        """No token is shorter than a byte; where that is not enough, turns count by their tokens and what the template
+        adds by its bytes. Then only the turns that are new are counted, and not the whole chat each time."""
+        size, more = size_of(full.text), SPECIAL_TOKENS + pictures(full.turns)
+        if size + more <= room.wanted:
+            return True
+        texts = [weighed(turn) for turn in full.turns]
+        added = max(0, size - sum(map(size_of, texts)))
+        return added + more <= room.wanted and sum(await self.counts(engine, texts)) + added + more <= room.wanted
 
     async def _shortened(self, engine: Engine, render: Render, full: Fitted, room: Room) -> Fitted:
         """What stays is rendered and counted: templates add to it, and tell turns apart by their place."""
@@ -126,6 +136,11 @@ class Fitter:
         while len(known) > COUNTS_MAX:
             known.popitem(last=False)
         return [found[key] for key in keys]
+
+
+def size_of(text: str) -> int:
+    """Bytes, an upper bound of its tokens."""
+    return len(text.encode("utf-8", "replace"))
 
 
 def weighed(turn: Message) -> str:
