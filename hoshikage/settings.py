@@ -221,7 +221,6 @@ class Settings(LoadSettings):
         "false",
         "answer as Ollama does even where hoshikage is kinder",
         "Ollama より親切な応答も Ollama に合わせる",
-        effective=False,
     )
     go_template: bool = setting(
         "GO_TEMPLATE OLLAMA_GO_TEMPLATE",
