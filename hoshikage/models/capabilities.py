@@ -2,22 +2,26 @@
 
 from hoshikage.errors import NotGguf
 from hoshikage.models.gguf import Header
+from hoshikage.templates import abilities
 
+ORDER = ("embedding", "completion", "tools", "insert", "thinking")
 _INFILL_KEYS = ("fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "prefix_token_id", "suffix_token_id")
 _PARTS = {"adapter": "a LoRA adapter", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
 
 
-def capabilities(header: Header, template: str | None = None) -> tuple[str, ...]:
-    """In the order of Ollama's `/api/tags`. `template` replaces the one of the file."""
-    text = template or header.chat_template or ""
-    found = ["embedding" if header.has_pooling else "completion"]
-    if "tools" in text or "tool_call" in text or ".Tools" in text:
-        found.append("tools")
-    if any(f"tokenizer.ggml.{key}" in header.metadata for key in _INFILL_KEYS):
-        found.append("insert")
-    if "<think>" in text and "</think>" in text:
-        found.append("thinking")
-    return tuple(found)
+def capabilities(header: Header) -> tuple[str, ...]:
+    """What the file can do with its own template, in the order of Ollama's `/api/tags`."""
+    able = abilities.of_jinja(header.chat_template or "")
+    insert = any(f"tokenizer.ggml.{key}" in header.metadata for key in _INFILL_KEYS)
+    found = {"embedding" if header.has_pooling else "completion", *able, *(["insert"] if insert else [])}
+    return tuple(each for each in ORDER if each in found)
+
+
+def with_template(found: tuple[str, ...], template: str | None) -> tuple[str, ...]:
+    """The same with a Go template of the model's own."""
+    own = {abilities.TOOLS, abilities.THINKING}
+    able = {*found} - own | abilities.together(template, frozenset({*found} & own))
+    return tuple(each for each in ORDER if each in able)
 
 
 def check_model(header: Header, path: object) -> None:

@@ -7,13 +7,13 @@ from typing import Annotated
 from msgspec import Meta, Struct, field, structs
 
 from hoshikage.conversation import Message
-from hoshikage.models.capabilities import capabilities, check_model, check_part
+from hoshikage.models.capabilities import capabilities, check_model, check_part, with_template
 from hoshikage.models.gguf import Header, human_count, read_header
 from hoshikage.models.names import NAMESPACE, Name, parse
 from hoshikage.models.shards import named, whole
 
 LATEST_SECONDS = 250_000_000_000  # in the year 9892, which every calendar still prints
-SERVED = ("completion", "embedding")
+SERVED = ("completion", "embedding", "tools", "thinking")
 
 
 class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -145,8 +145,9 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What can be asked of it here; what its template could do beyond that is not offered yet."""
-        return tuple(each for each in self.stored.facts.capabilities if each in SERVED)
+        """What can be asked of it here; what its file could do beyond that is not offered yet."""
+        found = with_template(self.stored.facts.capabilities, self.stored.template)
+        return tuple(each for each in found if each in SERVED)
 
 
 def checked(model: Stored) -> Facts:
