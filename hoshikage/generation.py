@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from hoshikage.admission import Admission
+from hoshikage.constraints import Constraint
 from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
@@ -86,11 +87,13 @@ class Prompt:
     """Its template is read, and once the model is loaded rendered, since templates name its BOS and EOS.
 
     Both are done in a thread, since a template of a stranger's may take seconds. `context` is put before the text.
+    `constrain` is told the text and tells what the answer must be, in place of the request's constraint.
     """
 
     text: Callable[[], Callable[[wire.Ready], str]]
     context: tuple[int, ...] = ()
     return_tokens: bool = False
+    constrain: Callable[[str], Constraint | None] | None = None
 
 
 async def generate(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> AsyncGenerator[Delta, None]:
@@ -113,7 +116,6 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         stop=stops(entry, options),
         context=prompt.context,
         return_tokens=prompt.return_tokens,
-        constraint=request.constraint,
         logprobs=request.logprobs,
     )
     wanted = backend.load(entry, options)
@@ -124,7 +126,9 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
             async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
                 warnings = unmet(lease.engine, wanted, options)
                 rendered = await asyncio.to_thread(text, lease.engine.ready)
-                async with aclosing(lease.engine.generate(structs.replace(command, prompt=rendered))) as events:
+                constraint = prompt.constrain(rendered) if prompt.constrain else request.constraint
+                asked = structs.replace(command, prompt=rendered, constraint=constraint)
+                async with aclosing(lease.engine.generate(asked)) as events:
                     async for event in events:
                         ticket.begin()  # the first is Started
                         yield _delta(event, lease, warnings)

@@ -12,6 +12,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from hoshikage.chat_settings import ChatSettings
 from hoshikage.errors import SettingsError
 from hoshikage.load_settings import LoadSettings, check
 from hoshikage.parsing import (
@@ -50,7 +51,7 @@ def limit_seconds(raw: str, folder: Path) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(LoadSettings):
+class Settings(ChatSettings, LoadSettings):
     """Every setting, read and checked. Units are in the names."""
 
     home: Path
@@ -222,13 +223,6 @@ class Settings(LoadSettings):
         "answer as Ollama does even where hoshikage is kinder",
         "Ollama より親切な応答も Ollama に合わせる",
         effective=False,
-    )
-    go_template: bool = setting(
-        "GO_TEMPLATE OLLAMA_GO_TEMPLATE",
-        boolean,
-        "true",
-        "a model's Go TEMPLATE counts before the Jinja template of its file",
-        "モデルの Go テンプレート（TEMPLATE）をファイルの Jinja より優先する",
     )
     ramdisk_path: Path | None = setting(
         "RAMDISK_PATH",

@@ -1,5 +1,7 @@
 """POST /api/chat."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +14,7 @@ from hoshikage.api.ollama.loading import load_or_unload, warnings_of
 from hoshikage.api.ollama.replies import Asked, answered
 from hoshikage.api.ollama.wire import ChatRequest, check, to_chat
 from hoshikage.chat import chat as continue_chat
+from hoshikage.conversation import ToolCallDelta
 
 
 async def chat(request: Request) -> Response:
@@ -22,14 +25,20 @@ async def chat(request: Request) -> Response:
         raise OllamaFault(400, "model is required")
     backend = services(request).backend
     entry = backend.registry.run(asked.model)
+    turn = partial(to_chat, asked, owner_of(request))
     if not asked.messages:
-        return await until_disconnect(request, load_or_unload(request, entry, asked, body))
-    turned = to_chat(asked, owner_of(request))
-    tools = asked.tools or any(message.tool_calls for message in asked.messages)
-    warnings = (*warnings_of(asked), *(["tools-ignored"] if tools else []))
-    answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings)
+        return await until_disconnect(request, load_or_unload(request, entry, asked, turn, body))
+    turned = turn()
+    answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
     return await answered(request, answer, continue_chat(backend, turned))
 
 
-def body(text: str) -> dict[str, Any]:
-    return {"message": {"role": "assistant", "content": text}}
+def body(text: str, thinking: str = "", calls: Sequence[ToolCallDelta] = ()) -> dict[str, Any]:
+    thought = {"thinking": thinking} if thinking else {}
+    called = {"tool_calls": [shown(call) for call in calls]} if calls else {}
+    return {"message": {"role": "assistant", "content": text, **thought, **called}}
+
+
+def shown(delta: ToolCallDelta) -> dict[str, Any]:
+    function = {"index": delta.index, "name": delta.call.name, "arguments": delta.call.arguments}
+    return {"id": delta.call.id, "function": function}

@@ -1,5 +1,7 @@
 """POST /api/generate."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -23,9 +25,10 @@ async def generate(request: Request) -> Response:
     backend = services(request).backend
     entry = backend.registry.run(asked.model)
     refuse_unbuilt(asked, entry.name)
+    turn = partial(to_completion, asked, owner_of(request))
     if not asked.prompt:
-        return await until_disconnect(request, load_or_unload(request, entry, asked, body))
-    turned = to_completion(asked, owner_of(request))
+        return await until_disconnect(request, load_or_unload(request, entry, asked, turn, body))
+    turned = turn()
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
     return await answered(request, answer, complete(backend, turned))
 
@@ -40,5 +43,5 @@ def refuse_unbuilt(asked: GenerateRequest, name: str) -> None:
         raise OllamaFault(400, f'"{asked.model}" does not support images')
 
 
-def body(text: str) -> dict[str, Any]:
-    return {"response": text}
+def body(text: str, thinking: str = "", _calls: Sequence[object] = ()) -> dict[str, Any]:
+    return {"response": text, "thinking": thinking} if thinking else {"response": text}

@@ -1,4 +1,4 @@
-"""Questions to a parsed template: the names it mentions, its text up to `.Response`, how it marks thinking and calls."""
+"""Questions to a parsed template: what it mentions, its text up to `.Response`, its marks of thinking and calls."""
 
 from hoshikage.templates.go.nodes import (
     Action,
