@@ -1,42 +1,72 @@
-"""The use case of a single prompt: templated like a chat of one turn, or raw. Knows no dialect and no HTTP."""
+"""The use case of a single prompt: templated like a chat of one turn, or raw. Knows no dialect and no HTTP.
+
+It is never cut: the engine refuses what is too long.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from hoshikage.answer import Reader
 from hoshikage.conversation import CompletionRequest, Delta, Message
-from hoshikage.generation import Backend, Prompt, check_generates, generate
+from hoshikage.fitting import Fitted
+from hoshikage.generation import Backend, Prompt, check_generates, generate, rendered
 from hoshikage.models.entry import Entry
 from hoshikage.plan import Plan, plan_of
 from hoshikage.prompts import Text
+from hoshikage.templates import go_chat
 
 
 def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
     """The deltas that continue a prompt. Raises ModelError at once, and what plan_of() and generate() raise."""
+    return continued(backend, found(backend, request), request)
+
+
+async def completion_text(backend: Backend, request: CompletionRequest) -> Fitted:
+    """What would be sent for it. Raises what complete() and generate() raise."""
+    entry = found(backend, request)
+    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
+    return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
+
+
+def found(backend: Backend, request: CompletionRequest) -> Entry:
+    """The model. Raises ModelError or Unsupported."""
     entry = backend.registry.run(request.model)
     check_generates(entry, request.model, "generate")
-    return continued(backend, entry, request)
+    return entry
 
 
 async def continued(backend: Backend, entry: Entry, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
     plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
     reader = Reader(plan)
-    prompt = Prompt(
-        text=lambda: text_of(plan, entry, request),
-        context=request.context,
-        return_tokens=not request.raw,
-        constrain=reader.begin,
-    )
+    prompt = replace(prompt_of(backend, plan, entry, request), constrain=reader.begin)
     async with aclosing(reader.read(generate(backend, entry, request, prompt))) as deltas:
         async for delta in deltas:
             yield delta
 
 
-def text_of(plan: Plan, entry: Entry, request: CompletionRequest) -> Text:
+def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: CompletionRequest) -> Prompt:
     """As it is where it is raw, else by the plan, with the model's own messages unless tokens stand in their place."""
+    question = Message(role="user", content=request.prompt, images=request.images)
     if request.raw:
-        return lambda _ready: request.prompt
+        return Prompt(lambda _turns: lambda _ready: request.prompt, (question,))
+    if request.suffix:
+        return gap(backend, entry, request, question)
     system = [Message(role="system", content=request.system)] if request.system else []
-    history = () if request.context else entry.stored.messages
-    return plan.text([*system, *history, Message(role="user", content=request.prompt)])
+    history = () if request.context is not None else entry.stored.messages
+    return Prompt(plan.text, (*system, *history, question), context=request.context or (), return_tokens=True)
+
+
+def gap(backend: Backend, entry: Entry, request: CompletionRequest, question: Message) -> Prompt:
+    """Prompt and suffix alone, without system and messages: by a Go template that places a suffix, else by tokens."""
+    source = request.template or (entry.stored.template if backend.settings.go_template else None) or ""
+    if ".Suffix" not in source:
+        plain = Prompt(lambda _turns: lambda _ready: request.prompt, (question,), suffix=request.suffix)
+        return replace(plain, context=request.context or (), return_tokens=True)
+
+    def render(_turns: Sequence[Message]) -> Text:
+        template = go_chat.parse(source)
+        return lambda _ready: go_chat.render_prompt(template, prompt=request.prompt, suffix=request.suffix)
+
+    return Prompt(render, (question,), context=request.context or (), return_tokens=True)

@@ -65,7 +65,8 @@ class ChatRequest(Request, frozen=True, kw_only=True):
 
 
 class CompletionRequest(Request, frozen=True, kw_only=True):
-    """A prompt to be continued. `raw` sends it without the chat template, `context` holds the tokens before it.
+    """A prompt to be continued. `raw` sends it without the chat template, `context` holds the tokens before it: where
+    it is given, even without any, the model's own messages are left out.
 
     `template` is Go text in place of the model's own; with a `suffix`, the answer is what stands between the two.
     """
@@ -76,7 +77,21 @@ class CompletionRequest(Request, frozen=True, kw_only=True):
     system: str | None = None
     template: str | None = None
     raw: bool = False
-    context: tuple[int, ...] = ()
+    context: tuple[int, ...] | None = None
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """How a chat was made to fit: some of its turns may have been left out, of which `tokens_sent` tell nothing.
+
+    `limit` is the most tokens that prompt and answer may have together; the cache has room for those `allocated`.
+    """
+
+    tokens_in: int
+    tokens_sent: int
+    limit: int
+    allocated: int
+    turns_total: int
+    turns_left_out: int
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -88,6 +103,7 @@ class Started(Struct, frozen=True, kw_only=True):
     prompt_tokens: int
     cached_tokens: int
     limit: int
+    context: Context
     warnings: tuple[str, ...] = ()
 
 
@@ -135,6 +151,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     load_ns: int
     prompt_ns: int
     eval_ns: int
+    context: Context
     queue_ns: int = 0
     evaluated_tokens: int = 0
     reuse: str = ""

@@ -4,6 +4,7 @@ HoshikageError
 ├── SettingsError            a variable has a value that cannot be used
 ├── RequestError             what was asked cannot be done as asked
 │   ├── ContextOverflow      the prompt is longer than the window
+│   │   ├── RestTooLong      what must stay of a chat is
 │   │   └── InputTooLong     what is to be embedded is, and must not be cut
 │   ├── CreateRefused        a model cannot be made as asked
 │   ├── ConstraintRefused    a schema or grammar for the answer cannot be used
@@ -85,6 +86,18 @@ class ContextOverflow(RequestError):
     code = "context_length_exceeded"
     en = "the prompt has {tokens} tokens, more than the context length of {limit} tokens; shorten it or raise num_ctx"
     ja = "プロンプト（{tokens} トークン）がコンテキスト長 {limit} を超えています。短くするか num_ctx を上げてください。"
+
+
+class RestTooLong(ContextOverflow):
+    en = (
+        "without the oldest {left_out} of its {turns} turns the chat still has {tokens} tokens, more than the context"
+        " length of {limit} tokens; shorten it or raise num_ctx"
+    )
+    ja = (
+        "会話（{turns} 件）の古い {left_out} 件を除いても {tokens} トークンあり、"
+        "コンテキスト長 {limit} を超えています。"
+        "短くするか num_ctx を上げてください。"
+    )
 
 
 class CreateRefused(RequestError):

@@ -4,16 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import structs
 
 from hoshikage.admission import Admission
 from hoshikage.constraints import Constraint
-from hoshikage.conversation import Delta, Finished, Options, Request, Started, TextDelta, Usage
+from hoshikage.conversation import Context, Delta, Finished, Message, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
 from hoshikage.errors import EngineCrashed, FileMissing, RequestError, Unsupported
+from hoshikage.fit import room
+from hoshikage.fitting import Fit, Fitted, Fitter, Render, uncut
 from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
 from hoshikage.models.registry import Registry
@@ -36,12 +38,13 @@ log = logging.getLogger("hoshikage.generation")
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Which models there are, the loaded ones, how models are loaded, and who may ask them."""
+    """Which models there are, the loaded ones, how they are loaded, who may ask them, and how chats are made to fit."""
 
     registry: Registry
     pool: Pool
     settings: Settings
     admission: Admission
+    fitter: Fitter = field(default_factory=Fitter)
 
     def load(self, entry: Entry, options: Options) -> wire.Load:
         """The command that loads a model; the load options of the request that comes first count.
@@ -84,15 +87,18 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Its template is read, and once the model is loaded rendered, since templates name its BOS and EOS.
+    """The turns of a chat or of a single question, how they are rendered, and how they are made to fit.
 
-    Both are done in a thread, since a template of a stranger's may take seconds. `context` is put before the text.
+    `context` is put before the text; with a `suffix`, the gap between the two is filled by the vocabulary's own tokens.
     `constrain` is told the text and tells what the answer must be, in place of the request's constraint.
     """
 
-    text: Callable[[], Callable[[wire.Ready], str]]
+    render: Render
+    turns: tuple[Message, ...]
+    fit: Fit = uncut
     context: tuple[int, ...] = ()
     return_tokens: bool = False
+    suffix: str = ""
     constrain: Callable[[str], Constraint | None] | None = None
 
 
@@ -105,7 +111,7 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         request.constraint.check()
     options = {**request.defaults, **entry.parameters, **request.options}
     sampling = merged(options)
-    ceiling, most = whole(options, "num_ctx", 0, least=0), whole(options, "num_predict", -1, least=-INT32_MAX)
+    ceiling, most = bounds(options)
     command = wire.Generate(
         id=0,
         owner=request.owner,
@@ -117,25 +123,54 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         context=prompt.context,
         return_tokens=prompt.return_tokens,
         logprobs=request.logprobs,
+        suffix=prompt.suffix,
     )
     wanted = backend.load(entry, options)
     with backend.admission.enter(request.owner) as ticket:
-        text = await asyncio.to_thread(prompt.text)
+        await read(prompt)
 
         async def attempt() -> AsyncGenerator[Delta, None]:
             async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
                 warnings = unmet(lease.engine, wanted, options)
-                rendered = await asyncio.to_thread(text, lease.engine.ready)
-                constraint = prompt.constrain(rendered) if prompt.constrain else request.constraint
-                asked = structs.replace(command, prompt=rendered, constraint=constraint)
+                fitted = await fit(lease.engine, prompt, ceiling, most)
+                told = Told(lease, fitted, warnings)
+                constraint = prompt.constrain(fitted.text) if prompt.constrain else request.constraint
+                asked = structs.replace(command, prompt=fitted.text, constraint=constraint)
                 async with aclosing(lease.engine.generate(asked)) as events:
                     async for event in events:
                         ticket.begin()  # the first is Started
-                        yield _delta(event, lease, warnings)
+                        yield told.delta(event)
 
         async with aclosing(replayed(attempt, entry.name)) as deltas:
             async for delta in deltas:
                 yield delta
+
+
+async def rendered(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> Fitted:
+    """What generate() would send to the engine, which is not asked for an answer. Raises what generate() does."""
+    options = {**request.defaults, **entry.parameters, **request.options}
+    ceiling, most = bounds(options)
+    wanted = backend.load(entry, options)
+    with backend.admission.enter(request.owner):
+        await read(prompt)
+        async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
+            return await fit(lease.engine, prompt, ceiling, most)
+
+
+async def read(prompt: Prompt) -> None:
+    """Before the model is loaded, its template is read, and refused where it cannot be."""
+    await asyncio.to_thread(prompt.render, prompt.turns)
+
+
+async def fit(engine: Engine, prompt: Prompt, ceiling: int, most: int) -> Fitted:
+    """The prompt as it fits into `ceiling` tokens, 0 = the window, with an answer of `most`."""
+    window = engine.ready.window
+    return await prompt.fit(engine, prompt.render, prompt.turns, room(min(ceiling or window, window), most))
+
+
+def bounds(options: Options) -> tuple[int, int]:
+    """The most tokens of prompt and answer together, 0 = the window, and of the answer. Raises RequestError."""
+    return whole(options, "num_ctx", 0, least=0), whole(options, "num_predict", -1, least=-INT32_MAX)
 
 
 async def replayed(attempt: Callable[[], AsyncGenerator[Delta, None]], name: str) -> AsyncGenerator[Delta, None]:
@@ -198,32 +233,55 @@ def unmet(engine: Engine, wanted: wire.Load, options: Options) -> tuple[str, ...
     return (*ignored, *engine.ready.warnings)
 
 
-def _delta(event: wire.Event, lease: Lease, warnings: tuple[str, ...]) -> Delta:
-    if isinstance(event, wire.Text):
-        return TextDelta(event.text, event.logprobs)
-    if isinstance(event, wire.Started):
+class Told:
+    """Turns what the engine says of one request into deltas."""
+
+    def __init__(self, lease: Lease, fitted: Fitted, warnings: tuple[str, ...]) -> None:
+        self._lease = lease
+        self._fitted = fitted
+        self._warnings = warnings
+        self._context = Context(
+            tokens_in=0, tokens_sent=0, limit=0, allocated=0, turns_total=fitted.total, turns_left_out=fitted.left_out
+        )
+
+    def delta(self, event: wire.Event) -> Delta:
+        if isinstance(event, wire.Text):
+            return TextDelta(event.text, event.logprobs)
+        if isinstance(event, wire.Started):
+            return self._started(event)
+        assert isinstance(event, wire.Done)  # noqa: S101  what else the client lets through is ours
+        return self._finished(event)
+
+    def _started(self, event: wire.Started) -> Started:
+        counted = self._fitted.tokens if self._fitted.left_out else None
+        self._context = structs.replace(
+            self._context,
+            tokens_in=event.prompt_tokens if counted is None else counted,
+            tokens_sent=event.prompt_tokens,
+            limit=event.limit,
+            allocated=event.allocated,
+        )
         return Started(
             prompt_tokens=event.prompt_tokens,
             cached_tokens=event.cached,
             limit=event.limit,
-            warnings=(*event.warnings, *warnings),
+            context=self._context,
+            warnings=(*event.warnings, *self._warnings),
         )
-    assert isinstance(event, wire.Done)  # noqa: S101  what else the client lets through is ours
-    return _finished(event, lease.load_ns)
 
-
-def _finished(done: wire.Done, load_ns: int) -> Finished:
-    usage = Usage(
-        prompt_tokens=done.prompt_tokens,
-        cached_tokens=done.cached,
-        completion_tokens=done.completion_tokens,
-        load_ns=load_ns,
-        prompt_ns=done.prompt_ns,
-        eval_ns=done.eval_ns,
-        queue_ns=done.queue_ns,
-        evaluated_tokens=done.evaluated,
-        reuse=done.reuse,
-        drafted_tokens=done.drafted,
-        accepted_tokens=done.accepted,
-    )
-    return Finished(reason="length" if done.reason == "length" else "stop", usage=usage, tokens=done.tokens)
+    def _finished(self, done: wire.Done) -> Finished:
+        usage = Usage(
+            prompt_tokens=done.prompt_tokens,
+            cached_tokens=done.cached,
+            completion_tokens=done.completion_tokens,
+            load_ns=self._lease.load_ns,
+            prompt_ns=done.prompt_ns,
+            eval_ns=done.eval_ns,
+            context=self._context,
+            queue_ns=done.queue_ns,
+            evaluated_tokens=done.evaluated,
+            reuse=done.reuse,
+            drafted_tokens=done.drafted,
+            accepted_tokens=done.accepted,
+        )
+        return Finished(reason="length" if done.reason == "length" else "stop", usage=usage, tokens=done.tokens)

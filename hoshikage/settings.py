@@ -281,10 +281,10 @@ Layers = list[tuple[Path, dict[str, str]]]
 
 
 def variables() -> "list[Field[Any]]":
-    """The fields that are read from variables, the server's before those of a load."""
-    inherited = {each.name for each in fields(LoadSettings)}
+    """The fields that are read from variables: the server's, those of chats, those of a load."""
+    places = {each.name: at for at, part in enumerate((ChatSettings, LoadSettings), 1) for each in fields(part)}
     found = [each for each in fields(Settings) if "variable" in each.metadata]
-    return sorted(found, key=lambda each: each.name in inherited)
+    return sorted(found, key=lambda each: places.get(each.name, 0))
 
 
 def variable(each: "Field[Any]") -> Variable:

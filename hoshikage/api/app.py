@@ -17,10 +17,11 @@ from hoshikage.api.access import Access
 from hoshikage.api.bodies import Bodies, TooLarge, TooSlow
 from hoshikage.api.guard import Guard
 from hoshikage.api.http import ClientLeft
-from hoshikage.api.ollama import blobs, chat, generate, manage, models
+from hoshikage.api.ollama import blobs, chat, cloud, embed, generate, manage, models, push
 from hoshikage.api.openai import chat as openai_chat
 from hoshikage.api.openai import models as openai_models
 from hoshikage.api.ops import status
+from hoshikage.api.paths import Paths
 from hoshikage.api.stopping import Stopping
 from hoshikage.errors import HoshikageError
 from hoshikage.parsing import is_loopback
@@ -47,7 +48,7 @@ def create_app(services: Services, *, insecure: bool = False) -> ASGIApp:
     )
     app = Starlette(
         routes=served,
-        middleware=[Middleware(Stopping, admission=services.admission), access],
+        middleware=[Middleware(Paths, routes=served), Middleware(Stopping, admission=services.admission), access],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False
@@ -61,16 +62,26 @@ def routes() -> list[Route]:
     return [
         route("/", models.root, "GET", "HEAD"),
         route("/api/version", models.version, "GET", "HEAD"),
+        route("/api/status", cloud.status, "GET"),
         route("/api/tags", models.list_tags, "GET", "HEAD"),
         route("/api/ps", models.ps, "GET"),
         route("/api/show", models.show, "POST"),
         route("/api/pull", manage.pull, "POST"),
+        route("/api/push", push.push, "POST"),
         route("/api/create", manage.create, "POST"),
         route("/api/copy", manage.copy, "POST"),
         route("/api/delete", manage.delete, "DELETE"),
         route("/api/blobs/{digest}", blobs.blob, "POST", "HEAD"),
         route("/api/chat", chat.chat, "POST"),
         route("/api/generate", generate.generate, "POST"),
+        route("/api/embed", embed.embed, "POST"),
+        route("/api/embeddings", embed.embeddings, "POST"),
+        route("/api/me", cloud.me, "POST"),
+        route("/api/signout", cloud.sign_out, "POST"),
+        route("/api/user/keys/{key}", cloud.sign_out, "DELETE"),
+        route("/api/experimental/web_search", cloud.web_search, "POST"),
+        route("/api/experimental/web_fetch", cloud.web_fetch, "POST"),
+        route("/api/experimental/model-recommendations", cloud.recommendations, "GET"),
         route("/v1/models", openai_models.list_models, "GET"),
         route("/v1/models/{id:path}", openai_models.show_model, "GET"),
         route("/v1/chat/completions", openai_chat.completions, "POST"),
@@ -88,6 +99,7 @@ HANDLERS = {
     TooLarge: errors.on_too_large,
     TooSlow: errors.on_too_slow,
     HTTPException: errors.on_http,
+    Exception: errors.on_panic,
 }
 
 

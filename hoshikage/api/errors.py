@@ -33,6 +33,9 @@ RETRY_AFTER_SECONDS = 5
 """Where the error does not know better."""
 OLLAMA_TEXTS = {errors.BadName: "invalid model name", errors.KeyRefused: "unauthorized"}
 JSON = "application/json"
+JSON_UTF8 = "application/json; charset=utf-8"
+IN_STREAM = "in_stream"
+"""Where the state of a request holds the errors that would be a line of its stream, were it not for their status."""
 METHODS = ("HEAD", "GET", "POST", "DELETE")
 CLIENT_CLOSED_REQUEST = 499
 
@@ -105,7 +108,12 @@ async def on_hoshikage_error(request: Request, error: Exception) -> Response:
         log.error("%s %s: %s", request.method, request.url.path, error.text(services(request).settings.language))
     headers = headers_of(request, error, status)
     body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(error))
-    return json_reply(body, status, headers, JSON)
+    return json_reply(body, status, headers, media_type(request, error))
+
+
+def media_type(request: Request, error: Exception) -> str:
+    """Ollama names the charset, except in what takes the place of a stream's first line."""
+    return JSON if for_openai(request) or isinstance(error, getattr(request.state, IN_STREAM, ())) else JSON_UTF8
 
 
 def headers_of(request: Request, error: errors.HoshikageError, status: int) -> dict[str, str]:
@@ -130,12 +138,19 @@ async def on_os_error(request: Request, error: Exception) -> Response:
     body: object = (
         OpenAIError(OpenAIDetail(str(error), "server_error")) if for_openai(request) else OllamaError(str(error))
     )
-    return json_reply(body, 500, None, JSON)
+    return json_reply(body, 500, None, media_type(request, error))
 
 
-async def on_fault(_request: Request, error: Exception) -> Response:
+async def on_panic(request: Request, error: Exception) -> Response:
+    """A mistake of ours, which the server logs: JSON too, where Ollama's body is empty, for who shows `error`."""
+    text = "internal error: the server's log tells what went wrong"
+    body: object = OpenAIError(OpenAIDetail(text, "server_error")) if for_openai(request) else OllamaError(text)
+    return json_reply(body, 500, None, media_type(request, error))
+
+
+async def on_fault(request: Request, error: Exception) -> Response:
     if isinstance(error, OllamaFault):
-        return json_reply(OllamaError(error.text), error.status, None, JSON)
+        return json_reply(OllamaError(error.text), error.status, None, media_type(request, error))
     if isinstance(error, OpenAIFault):
         return json_reply(OpenAIError(error.detail), error.status, None, JSON)
     raise error
@@ -143,12 +158,12 @@ async def on_fault(_request: Request, error: Exception) -> Response:
 
 async def on_too_large(request: Request, error: Exception) -> Response:
     detail = OpenAIError(OpenAIDetail(str(error), "invalid_request_error", None, "request_too_large"))
-    return json_reply(detail if for_openai(request) else OllamaError(str(error)), 413, None, JSON)
+    return json_reply(detail if for_openai(request) else OllamaError(str(error)), 413, None, media_type(request, error))
 
 
 async def on_too_slow(request: Request, error: Exception) -> Response:
     detail = OpenAIError(OpenAIDetail(str(error), "timeout_error", None, "request_timeout"))
-    return json_reply(detail if for_openai(request) else OllamaError(str(error)), 408, None, JSON)
+    return json_reply(detail if for_openai(request) else OllamaError(str(error)), 408, None, media_type(request, error))
 
 
 async def on_client_left(_request: Request, _error: Exception) -> Response:

@@ -63,6 +63,8 @@ class Guard:
             return Response(status_code=204, headers={**PREFLIGHT, **self._allow_origin(origin)})
         if self.loopback and not is_local(headers.get("host", "")):
             return Response(status_code=403)
+        if self.loopback and scope["method"] == "OPTIONS" and _address(headers.get("host", "")) is None:
+            return Response(status_code=204)  # as Ollama: to an IP address it is a method like any other
         return None
 
     def _known(self, origin: str) -> bool:
@@ -85,12 +87,18 @@ def matches(allowed: str, origin: str) -> bool:
 def is_local(host: str) -> bool:
     """Whether a Host header names this machine or its private network; an empty one does not."""
     name = _without_port(host).lower().rstrip(".")
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
+    if (address := _address(host)) is None:
         return name in {"localhost", socket.gethostname().lower()} or name.endswith(LOCAL_SUFFIXES)
     private = address.is_private and not address.is_link_local and address not in CARRIER_GRADE_NAT
     return address.is_loopback or private or address.is_unspecified
+
+
+def _address(host: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
+    """The IP address in a Host header, if it is one."""
+    try:
+        return ipaddress.ip_address(_without_port(host).rstrip("."))
+    except ValueError:
+        return None
 
 
 CARRIER_GRADE_NAT = ipaddress.ip_network("100.64.0.0/10")

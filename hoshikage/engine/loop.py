@@ -153,6 +153,7 @@ class Loop:
             prompt_tokens=sequence.n_prompt,
             cached=sequence.n_cached,
             limit=sequence.limit,
+            allocated=self.cache.context.cells,
             warnings=running.picker.warnings,
         )
 

@@ -9,10 +9,10 @@ from hoshikage.engine.embedder import Embedder, refused
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.loop import Request
 from hoshikage.engine.speaker import Speaker
-from hoshikage.engine.tokens import answer
+from hoshikage.engine.tokens import answer, tokens_of
 from hoshikage.engine.wire_pooled import Embed, Rerank
 from hoshikage.engine.wire_tokens import Count, Detokenize, Tokenize
-from hoshikage.errors import HoshikageError, SequenceFailed
+from hoshikage.errors import HoshikageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,3 @@ class Reader:
         if isinstance(command, Embed | Rerank):
             return self.embedder.prepare(command)
         return command
-
-
-def tokens_of(command: wire.Generate, model: Model) -> list[int]:
-    foreign = [token for token in command.context if not 0 <= token < model.n_vocab]
-    if foreign:
-        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
-    return [*command.context, *model.tokenize(command.prompt, add_special=not command.context)]

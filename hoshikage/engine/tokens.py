@@ -1,10 +1,12 @@
-"""Answers about tokens, given by the reader thread at once: no step waits for them and they wait for no step."""
+"""Texts and their tokens, in the reader thread: no step waits for that and it waits for no step."""
 
 from collections.abc import Iterable
 
 from hoshikage.engine.llama.model import Model
+from hoshikage.engine.llama.specials import infill, specials
+from hoshikage.engine.wire import Generate
 from hoshikage.engine.wire_tokens import Count, Counted, Detokenize, Detokenized, Tokenize, Tokenized
-from hoshikage.errors import RequestError
+from hoshikage.errors import RequestError, SequenceFailed, Unsupported
 
 
 def answer(command: Count | Tokenize | Detokenize, model: Model) -> Counted | Tokenized | Detokenized:
@@ -16,6 +18,29 @@ def answer(command: Count | Tokenize | Detokenize, model: Model) -> Counted | To
     if isinstance(command, Count):
         return Counted(command.id, tuple(len(tokens) for tokens in found))
     return Tokenized(command.id, tuple(tuple(tokens) for tokens in found))
+
+
+def tokens_of(command: Generate, model: Model) -> list[int]:
+    """What is evaluated for a command. Raises SequenceFailed or Unsupported."""
+    foreign = [token for token in command.context if not 0 <= token < model.n_vocab]
+    if foreign:
+        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
+    if command.suffix:
+        before = () if command.context else specials(model).before
+        return [*command.context, *before, *between(command.prompt, command.suffix, model)]
+    return [*command.context, *model.tokenize(command.prompt, add_special=not command.context)]
+
+
+def between(prompt: str, suffix: str, model: Model) -> list[int]:
+    """A prompt to fill in the middle, in the order that models are trained on: prefix, suffix, middle.
+
+    What looks like a special token in the texts is none. Raises Unsupported where the vocabulary has no such tokens.
+    """
+    marks = infill(model)
+    if marks is None:
+        raise Unsupported(model=model.name, capability="insert")
+    before, after = (model.tokenize(text, add_special=False, parse_special=False) for text in (prompt, suffix))
+    return [marks.prefix, *before, marks.suffix, *after, marks.middle]
 
 
 def check_known(tokens: Iterable[int], model: Model) -> None:

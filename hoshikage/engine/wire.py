@@ -65,6 +65,7 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
 class Generate(Struct, tag="generate", frozen=True, kw_only=True):
     """Continue `context` + `prompt`. `max_tokens` -1 = to the limit; `num_ctx` 0 = the window.
 
+    With a `suffix`, what comes between it and `prompt` is generated; both are plain text then, with no special tokens.
     `logprobs` is how many alternatives to each token are reported with it; None = not even the token's own.
     """
 
@@ -79,6 +80,7 @@ class Generate(Struct, tag="generate", frozen=True, kw_only=True):
     return_tokens: bool = False
     constraint: Constraint | None = None
     logprobs: int | None = None
+    suffix: str = ""
 
 
 class Cancel(Struct, tag="cancel", frozen=True):
@@ -127,13 +129,14 @@ class LoadRefused(Struct, tag="load_refused", frozen=True):
 class Started(Struct, tag="started", frozen=True, kw_only=True):
     """A sequence was admitted: `cached` of its `prompt_tokens` are in the KV cache already; `limit` is its ceiling.
 
-    `warnings` name what was not done as it was asked for.
+    The cache has `allocated` cells now. `warnings` name what was not done as it was asked for.
     """
 
     id: int
     prompt_tokens: int
     cached: int
     limit: int
+    allocated: int = 0
     warnings: tuple[str, ...] = ()
 
 

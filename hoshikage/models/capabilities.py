@@ -5,15 +5,14 @@ from hoshikage.models.gguf import Header
 from hoshikage.templates import abilities
 
 ORDER = ("embedding", "completion", "tools", "insert", "thinking")
-_INFILL_KEYS = ("fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "prefix_token_id", "suffix_token_id")
 _PARTS = {"adapter": "a LoRA adapter", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
 
 
-def capabilities(header: Header) -> tuple[str, ...]:
-    """What the file can do with its own template, in the order of Ollama's `/api/tags`."""
+def capabilities(header: Header, *, fills: bool = False) -> tuple[str, ...]:
+    """What the file can do with its own template, in the order of Ollama's `/api/tags`; `fills` tells of its vocabulary
+    that it has tokens to fill in the middle."""
     able = abilities.of_jinja(header.chat_template or "")
-    insert = any(f"tokenizer.ggml.{key}" in header.metadata for key in _INFILL_KEYS)
-    found = {"embedding" if header.has_pooling else "completion", *able, *(["insert"] if insert else [])}
+    found = {"embedding" if header.has_pooling else "completion", *able, *(["insert"] if fills else [])}
     return tuple(each for each in ORDER if each in found)
 
 

@@ -9,11 +9,12 @@ from msgspec import Meta, Struct, field, structs
 from hoshikage.conversation import Message
 from hoshikage.models.capabilities import capabilities, check_model, check_part, with_template
 from hoshikage.models.gguf import Header, human_count, read_header
+from hoshikage.models.infill import fills
 from hoshikage.models.names import NAMESPACE, Name, parse
 from hoshikage.models.shards import named, whole
 
 LATEST_SECONDS = 250_000_000_000  # in the year 9892, which every calendar still prints
-SERVED = ("completion", "embedding", "tools", "thinking")
+SERVED = ("completion", "embedding", "tools", "insert", "thinking")
 
 
 class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -145,9 +146,15 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What can be asked of it here; what its file could do beyond that is not offered yet."""
-        found = with_template(self.stored.facts.capabilities, self.stored.template)
-        return tuple(each for each in found if each in SERVED)
+        """What can be asked of it here, in the order of Ollama's `/api/tags`."""
+        able = {*with_template(self.stored.facts.capabilities, self.stored.template)}
+        able |= {"insert"} if self.places_suffix else set()
+        return tuple(each for each in SERVED if each in able)
+
+    @property
+    def places_suffix(self) -> bool:
+        """Whether its TEMPLATE has a place for what comes after the answer."""
+        return ".Suffix" in (self.stored.template or "")
 
 
 def checked(model: Stored) -> Facts:
@@ -176,5 +183,5 @@ def facts_of(file: Path, header: Header) -> Facts:
         quantization_level=header.file_type,
         context_length=header.context_length,
         embedding_length=header.embedding_length,
-        capabilities=capabilities(header),
+        capabilities=capabilities(header, fills=fills(file, header)),
     )

@@ -20,6 +20,9 @@ log = logging.getLogger("hoshikage.models")
 
 Raw = dict[str, object]
 """The map as it is in the file: unknown keys and foreign forms are kept when it is rewritten."""
+Known = Mapping[str, tuple[object, Entry]]
+"""The entries that there were, by name, each with the value that it was made from."""
+NONE: Known = {}
 
 
 def decode(data: bytes) -> Raw:
@@ -36,18 +39,33 @@ def is_legacy(raw: Raw) -> bool:
     return any(not isinstance(value, Mapping) or "facts" not in value for value in raw.values())
 
 
-def entries(raw: Raw, folder: Path) -> tuple[Entry, ...]:
-    """The entries that can be understood; the others are named in the log and left out."""
+def entries(raw: Raw, folder: Path, known: Known = NONE) -> tuple[Entry, ...]:
+    """The entries that can be understood; the others are named in the log and left out.
+
+    Where neither value nor file has changed, the entry is the one that is `known`.
+    """
     found: dict[str, Entry] = {}
     for name, value in raw.items():
         try:
             key = fold(name)
             if key in found:
                 raise BadName(name=f"{name} (again)")
-            found[key] = entry(name, value, folder)
+            found[key] = same(value, known.get(name)) or entry(name, value, folder)
         except (BadName, msgspec.ValidationError, RuntimeError, ValueError) as error:
             log.warning("model_map.json: '%s' is left out: %s", name, error)
     return tuple(found.values())
+
+
+def same(value: object, known: tuple[object, Entry] | None) -> Entry | None:
+    """The entry that is known, if making it anew would find nothing else."""
+    if known is None or known[0] != value or not isinstance(value, Mapping) or not {"digest", "facts"} <= value.keys():
+        return None
+    entry, facts = known[1], known[1].stored.facts
+    try:
+        status = entry.file.stat()
+    except OSError:
+        return None
+    return entry if (status.st_size, status.st_mtime_ns) == (facts.size, facts.mtime_ns) else None
 
 
 def entry(name: str, value: object, folder: Path) -> Entry:

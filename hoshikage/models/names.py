@@ -1,5 +1,6 @@
 """Model names: the grammar `[[scheme://]host/]namespace/]model[:tag]`. It does not know which names exist."""
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Name:
         return self.full.lower()
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Name:
     """The name that `text` spells; surrounding blanks do not count. Raises BadName."""
     match = _GRAMMAR.fullmatch(text.strip())

@@ -7,7 +7,7 @@ right by the next reader: a projection is rebuilt from the truth, a corrupt trut
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from hoshikage.models.entry import Entry, Stored, checked, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.manifest import Manifest, manifest, place
 from hoshikage.models.names import fold, local, parse
-from hoshikage.models.tags import cards, tags
+from hoshikage.models.projections import Projections
 from hoshikage.models.truth import Files, Truth
 
 log = logging.getLogger("hoshikage.models")
@@ -38,6 +38,8 @@ class Registry:
         self._truth = Truth(files)
         self._seen: Signature | None = None
         self._entries: tuple[Entry, ...] = ()
+        self._known: mapfile.Known = {}
+        self._projections = Projections()
 
     @property
     def changed(self) -> bool:
@@ -59,13 +61,19 @@ class Registry:
                 self._take(self._truth.read())
         return self._entries
 
+    def tags(self) -> bytes:
+        """The reply of /api/tags. Raises RegistryCorrupt."""
+        self.entries()
+        return self._projections.tags
+
+    def cards(self) -> bytes:
+        """The reply of /v1/models. Raises RegistryCorrupt."""
+        self.entries()
+        return self._projections.cards
+
     def find(self, name: str) -> Entry:
         """The model of that name, in any case, with or without `:latest`. Raises ModelNotFound or BadName."""
-        key = fold(name)
-        for entry in self.entries():
-            if fold(entry.name) == key:
-                return entry
-        raise ModelNotFound(name=name)
+        return _named(self.entries(), name)
 
     def run(self, name: str) -> Entry:
         """The model that is to run or to be shown; `:local` may follow its name. Raises as `find` and `local`."""
@@ -110,9 +118,10 @@ class Registry:
         stored = msgspec.structs.replace(entry.stored, created=time.time())
         with self._truth.lock():
             if (manifest_file := place(self.files.home, entry.parsed)).is_file():
-                atomic.write(place(self.files.home, parsed), manifest_file.read_bytes())
+                # A power cut may lose it, which mend() puts right.
+                atomic.write(place(self.files.home, parsed), manifest_file.read_bytes(), flush=False)
             self._change(lambda raw: raw.update({_spelling(raw, destination): mapfile.raw_of(stored)}))
-        return self.find(destination)
+            return _named(self._entries, destination)
 
     def remove(self, name: str) -> Entry:
         """Unregister a model; its files stay. Raises ModelNotFound or BadName."""
@@ -174,29 +183,31 @@ class Registry:
             before = self._truth.read(set_aside=True)
             raw = dict(before)
             change(raw)
-            self._truth.write(raw, before)
-            self._refresh(raw)
+            self._refresh(raw, self._truth.write(raw, before))
 
-    def _refresh(self, raw: mapfile.Raw) -> None:
-        """Take the map in, and bring its copy, its manifests and its projections in step."""
+    def _refresh(self, raw: mapfile.Raw, data: bytes | None = None) -> None:
+        """Take the map in, and bring its copy, its manifests and its projections in step; `data` is the map's own."""
         self._take(raw)
         wanted = {
-            self.files.tag_cache: msgspec.json.encode(cards(self._entries)),
-            self.files.tag_ollama: msgspec.json.encode(tags(self._entries)),
+            self.files.tag_cache: self._projections.cards,
+            self.files.tag_ollama: self._projections.tags,
             **self._sampled_manifests(),
         }
         if self.files.model_map.exists():  # the copy of a deleted map is left to whoever deleted it by mistake
-            wanted[self.files.last_good] = mapfile.encode(raw)
-        for path, data in wanted.items():
+            wanted[self.files.last_good] = data or mapfile.encode(raw)
+        for path, content in wanted.items():
             try:
-                if not path.exists() or path.read_bytes() != data:
-                    atomic.write(path, data)
+                if not path.exists() or path.read_bytes() != content:
+                    # After a power cut, the next reader makes these anew; the copy of the map must be whole even then.
+                    atomic.write(path, content, flush=path not in self._three, sync=False)
             except OSError as error:  # the truth stands; what follows from it is tried again at the next change
                 log.warning("%s cannot be written: %s", path, error)
-        self._seen = self._signature()
+        self._seen = (*map(_stat, self._three), *(self._seen or ())[3:])
 
     def _take(self, raw: mapfile.Raw) -> None:
-        self._entries = mapfile.entries(raw, self.files.model_map.parent)
+        self._entries = mapfile.entries(raw, self.files.model_map.parent, self._known)
+        self._known = {entry.name: (raw[entry.name], entry) for entry in self._entries}
+        self._projections.take(self._entries)
         self._seen = self._signature()
 
     def _sampled_manifests(self) -> dict[Path, bytes]:
@@ -217,6 +228,14 @@ class Registry:
     @property
     def _three(self) -> tuple[Path, Path, Path]:
         return self.files.model_map, self.files.tag_cache, self.files.tag_ollama
+
+
+def _named(entries: Iterable[Entry], name: str) -> Entry:
+    key = fold(name)
+    for entry in entries:
+        if fold(entry.name) == key:
+            return entry
+    raise ModelNotFound(name=name)
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:

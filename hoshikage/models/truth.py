@@ -82,11 +82,13 @@ class Truth:
             atomic.write(path.with_name(f"{path.name}.corrupt-{time.time_ns()}"), data)
         return raw
 
-    def write(self, raw: mapfile.Raw, before: mapfile.Raw) -> None:
-        """Replace the map; `before` is what stood there. Raises OSError."""
+    def write(self, raw: mapfile.Raw, before: mapfile.Raw) -> bytes:
+        """Replace the map; `before` is what stood there. Returns what is there now. Raises OSError."""
         if mapfile.is_legacy(before):
             self._modernise(raw)
-        atomic.write(self.files.model_map, mapfile.encode(raw))
+        data = mapfile.encode(raw)
+        atomic.write(self.files.model_map, data)
+        return data
 
     def _modernise(self, raw: mapfile.Raw) -> None:
         """The first change to a map of version 1.0.0: keep the original, then write all entries in our form."""

@@ -25,6 +25,22 @@ FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
         ('{"model" 1}', "invalid character '1' after object key"),
         ('{"a":1 "b"}', "invalid character '\"' after object key:value pair"),
         ("NaN", "invalid character 'N' looking for beginning of value"),
+        ('{"a":-Infinity}', "invalid character 'I' in numeric literal"),
+        ("[1 2]", "invalid character '2' after array element"),
+        ('{"a":[1,{"b":"]"} "c"]}', "invalid character '\"' after array element"),
+        ("[1,]", "invalid character ']' looking for beginning of value"),
+        ('{"a":nul}', "invalid character '}' in literal null (expecting 'l')"),
+        ('{"a":tr', "unexpected EOF"),
+        ('{"a":fool}', "invalid character 'o' in literal false (expecting 'a')"),
+        ('{"a":-x}', "invalid character 'x' in numeric literal"),
+        ('{"a":1.}', "invalid character '}' after decimal point in numeric literal"),
+        ('{"a":1.5e}', "invalid character '}' in exponent of numeric literal"),
+        ('{"a":01}', "invalid character '1' after object key:value pair"),
+        ('{"a":"x\ny"}', "invalid character '\\n' in string literal"),
+        ('{"a":"\x00"}', "invalid character '\\x00' in string literal"),
+        ('{"a":"\\q"}', "invalid character 'q' in string escape code"),
+        ('{"a":"\\u12G4"}', "invalid character 'G' in \\u hexadecimal character escape"),
+        ("星", "invalid character 'æ' looking for beginning of value"),
         ("[]", "json: cannot unmarshal array into Go value of type api.GenerateRequest"),
         ('"x"', "json: cannot unmarshal string into Go value of type api.GenerateRequest"),
         ("123", "json: cannot unmarshal number into Go value of type api.GenerateRequest"),
@@ -59,6 +75,11 @@ def test_a_bad_chat_body_names_the_field(body: str, text: str) -> None:
 def test_null_is_absence_and_keys_fold_case() -> None:
     found = decode(b'{"MODEL":"a","stream":null,"Prompt":"p","options":null}', GenerateRequest)
     assert (found.model, found.stream, found.prompt, found.options) == ("a", True, "p", {})
+
+
+def test_null_in_a_list_is_an_element_without_a_value() -> None:
+    found = decode(b'{"context":[1,null],"images":[null]}', GenerateRequest)
+    assert (found.context, found.images) == ([1, 0], [""])
 
 
 def test_null_alone_is_an_empty_request() -> None:

@@ -193,7 +193,7 @@ def test_bad_requests_get_the_contracts_words(
 ) -> None:
     reply = client.post(route, content=body)
     assert (reply.status_code, reply.json()) == (status, {"error": error})
-    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["content-type"] == "application/json; charset=utf-8"
 
 
 def test_unknown_options_and_keys_are_ignored(client: httpx.Client) -> None:
@@ -204,6 +204,7 @@ def test_unknown_options_and_keys_are_ignored(client: httpx.Client) -> None:
 def test_a_prompt_over_the_window_is_refused_with_both_numbers(client: httpx.Client) -> None:
     reply = chat(client, messages=[{"role": "user", "content": "word " * 3000}], options={"num_ctx": 2048})
     assert reply.status_code == 400
+    assert reply.headers["content-type"] == "application/json"  # the stream has begun, in Ollama
     assert "3031 tokens" in reply.json()["error"]
     assert "2048 tokens" in reply.json()["error"]
 

@@ -30,7 +30,7 @@ def events(reply: httpx.Response) -> list[dict[str, Any]]:
 
 def test_one_object_has_every_required_key(client: httpx.Client) -> None:
     found = ask(client).json()
-    assert list(found) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"]
+    assert list(found) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage", "hoshikage"]
     choice = found["choices"][0]
     assert choice["finish_reason"] == "length"
     assert choice["message"]["content"]

@@ -1,6 +1,5 @@
 """Constraints that begin after a free part: what a model thinks first is its own, its answer is not."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,7 +27,6 @@ def after(opening: str, source: str = r"\[(7|8)\]", closing: str = "</think>") -
 
 
 async def test_what_is_thought_is_free_and_the_answer_is_not(engine: Engine) -> None:
-    text, end = await said(engine, ask(after("<think>"), prompt=THOUGHTS + "<", new=60))
     text, end = await said(engine, ask(after("<think>"), prompt=THOUGHTS, new=60))
     thought, closing, answer = text.partition("</think>")
     assert thought.startswith("<think>")
@@ -39,8 +37,7 @@ async def test_what_is_thought_is_free_and_the_answer_is_not(engine: Engine) -> 
 async def test_thinking_that_has_begun_must_end_before_the_answer(engine: Engine) -> None:
     text, end = await said(engine, ask(after(""), prompt=THOUGHTS + "<think>\n", new=60))
     thought, closing, answer = text.partition("</think>")
-    assert thought
-    assert not thought.startswith("<think>")
+    assert thought.strip()
     assert (closing, answer.strip() in {"[7]", "[8]"}, end.reason) == ("</think>", True, "stop")
 
 
@@ -50,9 +47,9 @@ async def test_a_model_that_does_not_think_answers_at_once(engine: Engine) -> No
     assert end.reason == "stop"
 
 
-async def test_a_tag_that_is_a_control_token_begins_the_answer_too(engine: Engine) -> None:
-    """The starter's <|im_end|> is one; it is not shown."""
-    schema = {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"], "additionalProperties": False}
-    constraint = Constraint(kind="json_schema", source=json.dumps(schema), after=("", "<|im_end|>"))
-    text, _ = await said(engine, ask(constraint, prompt="<|im_start|>user\nSay hi.<|im_end|>\n<|im_start|>assistant\n"))
-    assert json.loads(text[text.rindex("{") :]) == {"a": 1}
+async def test_a_tag_may_be_a_control_token_which_is_not_shown(engine: Engine) -> None:
+    """The bias makes the model begin with <|im_start|>, token 1, which ends the free part at once."""
+    constraint = after("", source="yes|no", closing="<|im_start|>")
+    text, end = await said(engine, ask(constraint, new=20, logit_bias={1: 100.0}))
+    assert text.strip() in {"yes", "no"}
+    assert end.reason == "stop"

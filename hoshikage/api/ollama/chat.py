@@ -1,7 +1,6 @@
 """POST /api/chat."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -10,11 +9,13 @@ from starlette.responses import Response
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
-from hoshikage.api.ollama.loading import load_or_unload, warnings_of
-from hoshikage.api.ollama.replies import Asked, answered
+from hoshikage.api.ollama.loading import loaded, unloaded, unloads, warnings_of
+from hoshikage.api.ollama.replies import Asked, answered, render_only
 from hoshikage.api.ollama.wire import ChatRequest, check, to_chat
 from hoshikage.chat import chat as continue_chat
+from hoshikage.chat import chat_text
 from hoshikage.conversation import ToolCallDelta
+from hoshikage.generation import check_generates
 
 
 async def chat(request: Request) -> Response:
@@ -25,10 +26,14 @@ async def chat(request: Request) -> Response:
         raise OllamaFault(400, "model is required")
     backend = services(request).backend
     entry = backend.registry.run(asked.model)
-    turn = partial(to_chat, asked, owner_of(request))
+    if not asked.messages and unloads(asked):
+        return await until_disconnect(request, unloaded(request, entry, asked, body))
+    check_generates(entry, asked.model, "chat")
+    turned = to_chat(asked, owner_of(request))
     if not asked.messages:
-        return await until_disconnect(request, load_or_unload(request, entry, asked, turn, body))
-    turned = turn()
+        return await until_disconnect(request, loaded(request, entry, asked, turned, body))
+    if asked.render_only:
+        return render_only(asked.model, body, await until_disconnect(request, chat_text(backend, turned)))
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
     return await answered(request, answer, continue_chat(backend, turned))
 

@@ -27,6 +27,7 @@ from msgspec.inspect import (
 from starlette.requests import Request
 
 from hoshikage.api.errors import OllamaFault
+from hoshikage.api.ollama.syntax import quoted, reason
 
 GoMap = Meta(extra={"go": "map[string]interface {}"})
 """Annotates a dict."""
@@ -66,7 +67,7 @@ def _parsed(text: str, start: int) -> Any:
         value, _end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text, start)
         return _scrubbed(value) if "\\ud" in text or "\\uD" in text else value
     except json.JSONDecodeError as error:
-        raise OllamaFault(400, _syntax(text, error)) from error
+        raise OllamaFault(400, reason(text, error.msg, error.pos)) from error
     except RecursionError as error:
         raise OllamaFault(400, "exceeded max depth") from error
     except ValueError as error:
@@ -74,7 +75,8 @@ def _parsed(text: str, start: int) -> Any:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise OllamaFault(400, f"invalid character {name[0]!r} looking for beginning of value")
+    where = "in numeric literal" if name[0] == "-" else "looking for beginning of value"
+    raise OllamaFault(400, f"invalid character {quoted(name.lstrip('-')[0])} {where}")
 
 
 def _scrubbed(value: Any) -> Any:
@@ -84,37 +86,6 @@ def _scrubbed(value: Any) -> Any:
     if isinstance(value, list):
         return [_scrubbed(each) for each in value]
     return {_scrubbed(k): _scrubbed(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def _syntax(text: str, error: json.JSONDecodeError) -> str:
-    at = error.pos
-    while at < len(text) and text[at] in " \t\r\n":
-        at += 1
-    if at >= len(text) or error.msg.startswith("Unterminated string"):
-        return "unexpected EOF"
-    where = "looking for beginning of value"
-    for python, go in PLACES:
-        if error.msg.startswith(python):
-            where = go
-    return f"invalid character {_quoted(text[at])} {where}"
-
-
-PLACES = (
-    ("Expecting property name", "looking for beginning of object key string"),
-    ("Illegal trailing comma", "looking for beginning of object key string"),
-    ("Expecting ':'", "after object key"),
-    ("Expecting ','", "after object key:value pair"),
-    ("Invalid control character", "in string literal"),
-    ("Invalid \\escape", "in string escape code"),
-    ("Invalid \\uXXXX", "in \\u hexadecimal character escape"),
-)
-
-
-def _quoted(character: str) -> str:
-    """One character as Go quotes it."""
-    if character == "'":
-        return "'\\''"
-    return "'" + json.dumps(character, ensure_ascii=False)[1:-1].replace('\\"', '"') + "'"
 
 
 def _kind(value: object) -> str:
@@ -147,8 +118,15 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
     if isinstance(inner, StructType):
         return _fields(value, inner, root, f"{path}.")
     if isinstance(inner, ListType | VarTupleType):
-        return [_value(each, inner.item_type, root, path) for each in value if each is not None]
+        return [_value(_zero(inner.item_type) if each is None else each, inner.item_type, root, path) for each in value]
     return value
+
+
+def _zero(wanted: Type) -> Any:
+    """What null is in a list: the element that nothing was read into."""
+    inner = wanted.type if isinstance(wanted, Metadata) else wanted
+    zeros: dict[type, Any] = {StrType: "", IntType: 0, FloatType: 0.0, BoolType: False, ListType: []}
+    return zeros.get(type(inner), {})
 
 
 def is_number(value: object) -> bool:

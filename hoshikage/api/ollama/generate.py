@@ -1,7 +1,6 @@
 """POST /api/generate."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -10,10 +9,12 @@ from starlette.responses import Response
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
-from hoshikage.api.ollama.loading import load_or_unload, warnings_of
-from hoshikage.api.ollama.replies import Asked, answered
+from hoshikage.api.ollama.loading import loaded, unloaded, unloads, warnings_of
+from hoshikage.api.ollama.replies import Asked, answered, render_only
 from hoshikage.api.ollama.wire import GenerateRequest, check, to_completion
-from hoshikage.completion import complete
+from hoshikage.completion import complete, completion_text
+from hoshikage.generation import check_generates
+from hoshikage.models.entry import Entry
 
 
 async def generate(request: Request) -> Response:
@@ -24,21 +25,25 @@ async def generate(request: Request) -> Response:
         raise OllamaFault(404, f"model '{asked.model}' not found")
     backend = services(request).backend
     entry = backend.registry.run(asked.model)
-    refuse_unbuilt(asked, entry.name)
-    turn = partial(to_completion, asked, owner_of(request))
+    if not asked.prompt and unloads(asked):
+        return await until_disconnect(request, unloaded(request, entry, asked, body))
+    refuse(asked, entry)
+    turned = to_completion(asked, owner_of(request))
     if not asked.prompt:
-        return await until_disconnect(request, load_or_unload(request, entry, asked, turn, body))
-    turned = turn()
+        return await until_disconnect(request, loaded(request, entry, asked, turned, body))
+    if asked.render_only:
+        return render_only(asked.model, body, await until_disconnect(request, completion_text(backend, turned)))
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
     return await answered(request, answer, complete(backend, turned))
 
 
-def refuse_unbuilt(asked: GenerateRequest, name: str) -> None:
+def refuse(asked: GenerateRequest, entry: Entry) -> None:
+    """What this request, or this model, cannot do, in the contract's order (§4.2)."""
     if asked.raw and (asked.template or asked.system or asked.context is not None):
         raise OllamaFault(400, "raw mode does not support template, system, or context")
-    if asked.suffix:
-        full = name if ":" in name else f"{name}:latest"
-        raise OllamaFault(400, f"registry.ollama.ai/library/{full} does not support insert")
+    check_generates(entry, asked.model, "generate")
+    if asked.suffix and "insert" not in entry.capabilities:
+        raise OllamaFault(400, f"{entry.parsed.full} does not support insert")
     if asked.images and asked.prompt:
         raise OllamaFault(400, f'"{asked.model}" does not support images')
 

@@ -1,7 +1,6 @@
 """The load and unload forms of chat and generate, and the warnings that both can give."""
 
 import asyncio
-from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,18 +14,23 @@ from hoshikage.generation import load
 from hoshikage.models.entry import Entry
 from hoshikage.plan import plan_of
 
-Turned = Callable[[], Asking]
-"""Makes the request what every dialect understands."""
+
+def unloads(asked: Base) -> bool:
+    """Whether a request without prompt or messages asks for the end of the model."""
+    return keep_alive(asked) == 0
 
 
-async def load_or_unload(request: Request, entry: Entry, asked: Base, turned: Turned, body: Body) -> Response:
-    """With keep_alive 0 unload, else load and keep it for that long. What the model cannot do is said here, too."""
-    seconds, backend = keep_alive(asked), services(request).backend
-    if seconds == 0:
-        await backend.pool.unload(entry.file, entry.stored.adapters)
-        return emptied(asked.model, body, "unload")
-    plan = await asyncio.to_thread(plan_of, entry, turned(), backend.settings)
-    warnings = await load(backend, entry, owner_of(request), seconds, options_of(asked.options))
+async def unloaded(request: Request, entry: Entry, asked: Base, body: Body) -> Response:
+    """Nothing else of such a request is looked at (contract §4.2)."""
+    await services(request).pool.unload(entry.file, entry.stored.adapters)
+    return emptied(asked.model, body, "unload")
+
+
+async def loaded(request: Request, entry: Entry, asked: Base, turned: Asking, body: Body) -> Response:
+    """Load it, and keep it for as long as is asked for. What the model cannot do is said here, too."""
+    backend, options = services(request).backend, options_of(asked.options)
+    plan = await asyncio.to_thread(plan_of, entry, turned, backend.settings)
+    warnings = await load(backend, entry, owner_of(request), keep_alive(asked), options)
     return emptied(asked.model, body, "load", (*warnings_of(asked), *plan.warnings, *warnings))
 
 

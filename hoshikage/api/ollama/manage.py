@@ -7,7 +7,7 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hoshikage.api.errors import JSON, OllamaFault
+from hoshikage.api.errors import IN_STREAM, JSON, OllamaFault
 from hoshikage.api.http import Stream, json_reply, services, until_disconnect
 from hoshikage.api.ollama.decode import decode, read
 from hoshikage.api.ollama.replies import NDJSON, failure, line
@@ -43,6 +43,7 @@ async def create(request: Request) -> Response:
 
 async def told(request: Request, steps: Steps, *, stream: bool) -> Response:
     """The steps as NDJSON, or the last one. An error before the first step has its status."""
+    setattr(request.state, IN_STREAM, Exception)
     if not stream:
         last = await until_disconnect(request, last_of(steps))
         return json_reply({"status": last.status if last else "success"}, media_type=JSON)

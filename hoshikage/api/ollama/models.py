@@ -4,7 +4,7 @@ import asyncio
 import math
 from typing import Any
 
-from msgspec import structs
+from msgspec import Raw, structs
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -19,7 +19,7 @@ from hoshikage.models.eviction import State
 from hoshikage.models.loaded import Loaded
 from hoshikage.models.names import local, parse
 from hoshikage.models.show import shown
-from hoshikage.models.tags import details, local_time, tags
+from hoshikage.models.tags import details, local_time
 
 VERSION = "0.33.0"
 """The Ollama release whose API this is; clients refuse what is no dotted number or too low."""
@@ -36,7 +36,7 @@ async def version(_request: Request) -> Response:
 
 
 async def list_tags(request: Request) -> Response:
-    return json_reply(tags(services(request).registry.entries()))
+    return json_reply(Raw(services(request).registry.tags()))
 
 
 async def ps(request: Request) -> Response:

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hoshikage.api.errors import OllamaError
+from hoshikage.api.declared import context_header, own
+from hoshikage.api.errors import IN_STREAM, OllamaError
 from hoshikage.api.http import WARNING, Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.api.ollama.logprobs import member
-from hoshikage.conversation import Delta, Finished, TextDelta, ThinkingDelta, TokenLogprob, ToolCallDelta, Usage
-from hoshikage.errors import HoshikageError
+from hoshikage.conversation import Delta, Finished, TextDelta, ThinkingDelta, TokenLogprob, ToolCallDelta
+from hoshikage.errors import ContextOverflow, EngineCrashed, HoshikageError, SequenceFailed
+from hoshikage.fitting import Fitted
 
 
 class Body(Protocol):
@@ -25,6 +27,8 @@ class Body(Protocol):
 
 
 NDJSON = "application/x-ndjson"
+RUNNING = (ContextOverflow, EngineCrashed, SequenceFailed)
+"""What Ollama finds out when it streams already."""
 
 
 def stamp(unix_ns: int) -> str:
@@ -74,16 +78,11 @@ def last(
     return {**head(model), **body, **end, **rest, "hoshikage": own(usage)}
 
 
-def own(usage: Usage) -> dict[str, Any]:
-    """What Ollama has no field for; the duration in nanoseconds."""
-    draft = {"drafted": usage.drafted_tokens, "accepted": usage.accepted_tokens}
-    return {"cache": cache(usage), "draft": draft, "queue_duration": usage.queue_ns}
-
-
-def cache(usage: Usage) -> dict[str, Any]:
-    """What of the prompt was not evaluated again. That another owner has asked the same is nobody's business."""
-    reason = "miss_prefix" if usage.reuse == "miss_owner" else usage.reuse
-    return {"cached": usage.cached_tokens, "evaluated": usage.evaluated_tokens, "reason": reason}
+def render_only(model: str, body: Body, fitted: Fitted) -> Response:
+    """The answer to `_debug_render_only`: the prompt that would have been sent, as Ollama tells it."""
+    images = sum(len(turn.images) for turn in fitted.turns)
+    info = {"rendered_template": fitted.text, **({"image_count": images} if images else {})}
+    return json_reply({**head(model), **body(""), "done": False, "_debug_info": info})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,9 @@ class Asked:
 async def answered(request: Request, asked: Asked, deltas: AsyncGenerator[Delta, None]) -> Response:
     """NDJSON or one object; the status and the headers are decided when the prompt is known to fit."""
     started_ns = time.perf_counter_ns()
+    setattr(request.state, IN_STREAM, RUNNING if asked.stream else ())
     started = await until_disconnect(request, anext(deltas))
-    headers = warning_headers(asked.warnings, asked.num_ctx, started)
+    headers = {**context_header(started), **warning_headers(asked.warnings, asked.num_ctx, started)}
     if asked.stream:
         return Stream(lines(asked, deltas, started_ns), failure, NDJSON, headers)
     whole, finished = await until_disconnect(request, collected(deltas))

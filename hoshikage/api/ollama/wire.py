@@ -28,7 +28,7 @@ class Message(Struct, kw_only=True):
 
 
 class Base(Struct, kw_only=True):
-    """What generate and chat have in common."""
+    """What generate and chat have in common. `shift` is taken and means nothing: a context is never shifted."""
 
     model: str = ""
     stream: bool = True
@@ -38,6 +38,9 @@ class Base(Struct, kw_only=True):
     think: Any = None
     logprobs: bool = False
     top_logprobs: int = 0
+    truncate: bool = True
+    shift: bool = True
+    render_only: bool = field(default=False, name="_debug_render_only")
 
 
 class ChatRequest(Base, kw_only=True):
@@ -65,13 +68,19 @@ class ShowRequest(Struct, kw_only=True):
 
 def check(request: Base) -> None:
     """What can be refused before the model is looked up, in the contract's order (§4.2)."""
-    accepted = '"high", "medium", "low", "max", true, or false'
-    if isinstance(request.think, str) and request.think not in THINK_LEVELS:
-        raise OllamaFault(400, f'invalid think value: "{request.think}" (must be {accepted})')
-    if not isinstance(request.think, bool | str | None):
-        raise OllamaFault(400, f"think must be a boolean or string ({accepted})")
+    keep_alive(request)
+    check_think(request.think)
     if not 0 <= request.top_logprobs <= 20:
         raise OllamaFault(400, "top_logprobs must be between 0 and 20")
+
+
+def check_think(think: object) -> None:
+    """A bool, a level or nothing. Raises OllamaFault."""
+    accepted = '"high", "medium", "low", "max", true, or false'
+    if isinstance(think, str) and think not in THINK_LEVELS:
+        raise OllamaFault(400, f'invalid think value: "{think}" (must be {accepted})')
+    if not isinstance(think, bool | str | None):
+        raise OllamaFault(400, f"think must be a boolean or string ({accepted})")
 
 
 def keep_alive(request: Base) -> float | None:
@@ -94,6 +103,7 @@ def to_chat(request: ChatRequest, owner: str) -> Chat:
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
+        truncate=request.truncate,
         think=request.think,
         messages=tuple(map(turn, request.messages)),
         tools=tuple(map(tool_of, request.tools)),
@@ -119,10 +129,12 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
+        truncate=False,
         think=request.think,
         prompt=request.prompt,
+        suffix=request.suffix,
         system=request.system or None,
         template=request.template or None,
         raw=request.raw,
-        context=tuple(request.context or ()),
+        context=None if request.context is None else tuple(request.context),
     )

@@ -28,6 +28,11 @@ class PullRequest(Named, kw_only=True):
     stream: bool = True
 
 
+class PushRequest(Named, kw_only=True):
+    insecure: bool = False
+    stream: bool = True
+
+
 class DeleteRequest(Named, kw_only=True):
     pass
 

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hoshikage.api.declared import context_header, own
 from hoshikage.api.errors import openai_body
 from hoshikage.api.http import Stream, encode, json_reply, owner_of, services, until_disconnect, warning_headers
 from hoshikage.api.openai.logprobs import content
@@ -30,7 +31,8 @@ async def completions(request: Request) -> Response:
     name = backend.registry.run(ask.chat.model).name
     deltas = chat(backend, ask.chat)
     started = await until_disconnect(request, anext(deltas))
-    headers = warning_headers(ask.warnings, ask.chat.options.get("num_ctx"), started)
+    warnings = warning_headers(ask.warnings, ask.chat.options.get("num_ctx"), started)
+    headers = {**context_header(started), **warnings}
     if ask.stream:
         return Stream(events(ask, name, deltas), failure, SSE, headers)
     return json_reply(await until_disconnect(request, whole(ask, name, deltas)), 200, headers, "application/json")
@@ -51,29 +53,31 @@ async def whole(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> dic
     parts: list[str] = []
     thoughts: list[str] = []
     entries: list[TokenLogprob] = []
-    reason, used = "stop", None
+    reason, used, told = "stop", None, None
     async with aclosing(deltas):
         async for delta in deltas:
             if isinstance(delta, TextDelta | ThinkingDelta):
                 (parts if isinstance(delta, TextDelta) else thoughts).append(delta.text)
                 entries += delta.logprobs
             elif isinstance(delta, Finished):
-                reason, used = delta.reason, usage(delta.usage)
+                reason, used, told = delta.reason, usage(delta.usage), own(delta.usage)
     reasoning = {"reasoning": "".join(thoughts)} if thoughts else {}
     message = {"role": "assistant", "content": "".join(parts), **reasoning, "refusal": None}
     logprobs = None if ask.chat.logprobs is None else content(entries)
     choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": reason}
-    return {**head(name, "chat.completion"), "choices": [choice], "usage": used}
+    return {**head(name, "chat.completion"), "choices": [choice], "usage": used, "hoshikage": told}
 
 
 async def events(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[bytes, None]:
     """The role first, then text, the finish reason, the usage if asked for, and [DONE]."""
     start = head(name, "chat.completion.chunk")
 
-    def chunk(delta: dict[str, Any], reason: str | None = None, entries: Sequence[TokenLogprob] = ()) -> bytes:
+    def chunk(
+        delta: dict[str, Any], reason: str | None = None, entries: Sequence[TokenLogprob] = (), **more: object
+    ) -> bytes:
         logprobs = content(entries) if entries else None
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        return event({**start, "choices": [choice]})
+        return event({**start, "choices": [choice], **more})
 
     yield chunk({"role": "assistant", "content": None})
     async with aclosing(deltas):
@@ -83,7 +87,7 @@ async def events(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> As
             elif isinstance(delta, ThinkingDelta):
                 yield chunk({"reasoning": delta.text}, entries=delta.logprobs)
             elif isinstance(delta, Finished):
-                yield chunk({}, delta.reason)
+                yield chunk({}, delta.reason, hoshikage=own(delta.usage))
                 if ask.include_usage:
                     yield event({**start, "choices": [], "usage": usage(delta.usage)})
     yield b"data: [DONE]\n\n"

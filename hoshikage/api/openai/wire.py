@@ -55,6 +55,7 @@ class ChatRequest(Struct, kw_only=True):
     response_format: Any = None
     logprobs: bool | None = None
     top_logprobs: Number | None = None
+    truncation: Any = None
     audio: Any = None
     web_search_options: Any = None
     moderation: Any = None
@@ -90,6 +91,7 @@ def to_ask(request: ChatRequest, sampling: dict[str, object], owner: str) -> Ask
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.response_format),
         logprobs=count_of(request.logprobs, request.top_logprobs),
+        truncate=request.truncation != "disabled",
         messages=tuple(turn(message, at) for at, message in enumerate(request.messages)),
     )
     usage = bool(request.stream_options and request.stream_options.include_usage)

@@ -1,6 +1,7 @@
-"""Which special tokens a vocabulary puts before, between and after texts. Knows no texts."""
+"""Which special tokens a vocabulary puts before, between and after texts, and into their middle. Knows no texts."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hoshikage.engine.llama.binding import C
 from hoshikage.engine.llama.model import Model
@@ -15,6 +16,21 @@ class Specials:
     before: tuple[int, ...]
     between: tuple[int, ...]
     after: tuple[int, ...]
+
+
+class Infill(NamedTuple):
+    """Token ids that stand before the text in front of a gap, before the text behind it, and before what fills it."""
+
+    prefix: int
+    suffix: int
+    middle: int
+
+
+def infill(model: Model) -> Infill | None:
+    """None where the vocabulary has not all three."""
+    vocab = model.vocab
+    found = Infill(C.llama_vocab_fim_pre(vocab), C.llama_vocab_fim_suf(vocab), C.llama_vocab_fim_mid(vocab))
+    return None if NO_TOKEN in found else found
 
 
 def specials(model: Model) -> Specials:
