@@ -1,35 +1,51 @@
-"""The use case of a chat: find the model, make the chat fit, render, generate. Knows no dialect and no HTTP."""
+"""The use case of a chat: find the model, plan, make the chat fit, render, generate, read the answer.
 
+Knows no dialect and no HTTP.
+"""
+
+import asyncio
 from collections.abc import AsyncGenerator
-from functools import partial
+from contextlib import aclosing
 
-from hoshikage.conversation import ChatRequest, Delta
+from hoshikage.answer import Reader
+from hoshikage.conversation import ChatRequest, Delta, Message
 from hoshikage.fitting import Fitted, uncut
 from hoshikage.generation import Backend, Prompt, check_generates, generate, rendered
 from hoshikage.models.entry import Entry
-from hoshikage.prompts import prompt_of
+from hoshikage.plan import Plan, plan_of
 
 
 def chat(backend: Backend, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-    """The deltas that continue a chat. Raises ModelError at once, and what generate() raises."""
-    entry, prompt = planned(backend, request)
-    return generate(backend, entry, request, prompt)
+    """The deltas that continue a chat. Raises ModelError at once, and what plan_of() and generate() raise."""
+    return continued(backend, found(backend, request), request)
 
 
 async def chat_text(backend: Backend, request: ChatRequest) -> Fitted:
     """What would be sent for it. Raises what chat() and generate() raise."""
-    entry, prompt = planned(backend, request)
-    return await rendered(backend, entry, request, prompt)
+    entry = found(backend, request)
+    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings)
+    return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
 
 
-def planned(backend: Backend, request: ChatRequest) -> tuple[Entry, Prompt]:
-    """The model, and the turns with its own ones before those of the request, but after a system message.
-
-    Raises ModelError or Unsupported.
-    """
+def found(backend: Backend, request: ChatRequest) -> Entry:
+    """The model. Raises ModelError or Unsupported."""
     entry = backend.registry.run(request.model)
     check_generates(entry, request.model, "chat")
+    return entry
+
+
+async def continued(backend: Backend, entry: Entry, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings)
+    reader = Reader(plan)
+    prompt = prompt_of(backend, plan, entry, request, reader)
+    async with aclosing(reader.read(generate(backend, entry, request, prompt))) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: ChatRequest, reader: Reader | None = None) -> Prompt:
+    """The turns, with the model's own ones before those of the request, but after a system message."""
     first = 1 if request.messages and request.messages[0].role == "system" else 0
-    turns = (*request.messages[:first], *entry.stored.messages, *request.messages[first:])
-    render = partial(prompt_of, entry, go=backend.settings.go_template)
-    return entry, Prompt(render, turns, fit=backend.fitter.fit if request.truncate else uncut)
+    turns: tuple[Message, ...] = (*request.messages[:first], *entry.stored.messages, *request.messages[first:])
+    fit = backend.fitter.fit if request.truncate else uncut
+    return Prompt(plan.text, turns, fit=fit, constrain=reader.begin if reader else None)

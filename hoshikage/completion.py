@@ -3,43 +3,59 @@
 It is never cut: the engine refuses what is too long.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 
+from hoshikage.answer import Reader
 from hoshikage.conversation import CompletionRequest, Delta, Message
 from hoshikage.fitting import Fitted
 from hoshikage.generation import Backend, Prompt, check_generates, generate, rendered
 from hoshikage.models.entry import Entry
-from hoshikage.prompts import Text, prompt_of
+from hoshikage.plan import Plan, plan_of
+from hoshikage.prompts import Text
 from hoshikage.templates import go_chat
 
 
 def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-    """The deltas that continue a prompt. Raises ModelError at once, and what generate() raises."""
-    entry, prompt = planned(backend, request)
-    return generate(backend, entry, request, prompt)
+    """The deltas that continue a prompt. Raises ModelError at once, and what plan_of() and generate() raise."""
+    return continued(backend, found(backend, request), request)
 
 
 async def completion_text(backend: Backend, request: CompletionRequest) -> Fitted:
     """What would be sent for it. Raises what complete() and generate() raise."""
-    entry, prompt = planned(backend, request)
-    return await rendered(backend, entry, request, prompt)
+    entry = found(backend, request)
+    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
+    return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
 
 
-def planned(backend: Backend, request: CompletionRequest) -> tuple[Entry, Prompt]:
-    """The model and the prompt for it. Raises ModelError or Unsupported."""
+def found(backend: Backend, request: CompletionRequest) -> Entry:
+    """The model. Raises ModelError or Unsupported."""
     entry = backend.registry.run(request.model)
     check_generates(entry, request.model, "generate")
+    return entry
+
+
+async def continued(backend: Backend, entry: Entry, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
+    reader = Reader(plan)
+    prompt = replace(prompt_of(backend, plan, entry, request), constrain=reader.begin)
+    async with aclosing(reader.read(generate(backend, entry, request, prompt))) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: CompletionRequest) -> Prompt:
+    """As it is where it is raw, else by the plan, with the model's own messages unless tokens stand in their place."""
     question = Message(role="user", content=request.prompt, images=request.images)
     if request.raw:
-        return entry, Prompt(lambda _turns: lambda _ready: request.prompt, (question,))
+        return Prompt(lambda _turns: lambda _ready: request.prompt, (question,))
     if request.suffix:
-        return entry, gap(backend, entry, request, question)
+        return gap(backend, entry, request, question)
     system = [Message(role="system", content=request.system)] if request.system else []
     history = () if request.context is not None else entry.stored.messages
-    render = partial(prompt_of, entry, go=backend.settings.go_template, template=request.template)
-    return entry, Prompt(render, (*system, *history, question), context=request.context or (), return_tokens=True)
+    return Prompt(plan.text, (*system, *history, question), context=request.context or (), return_tokens=True)
 
 
 def gap(backend: Backend, entry: Entry, request: CompletionRequest, question: Message) -> Prompt:

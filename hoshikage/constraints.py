@@ -27,13 +27,15 @@ class Constraint(Struct, frozen=True, kw_only=True):
     """What the text must be: any JSON object, or what `source` describes in the language `kind`.
 
     With a `trigger`, text is free up to and with the trigger text, and the rest must match; an answer without it is
-    free. `strict` refuses what of a schema cannot be enforced, where it is otherwise left out and said so. `field` is
-    what the request calls it.
+    free. `after`, in place of a trigger, are texts around a free part that may come first, and blanks after it; where
+    the first is empty, that part has begun already and must end. `strict` refuses what of a schema cannot be enforced,
+    where it is otherwise left out and said so. `field` is what the request calls it.
     """
 
     kind: Kind
     source: str = ""
     trigger: str = ""
+    after: tuple[str, str] | None = None
     strict: bool = False
     field: str = "constraint"
 
@@ -42,7 +44,8 @@ class Constraint(Struct, frozen=True, kw_only=True):
         most = SCHEMA_BYTES if self.kind == "json_schema" else GRAMMAR_BYTES
         if (size := len(self.source.encode("utf-8", "replace"))) > most:
             raise self.refusal(f"it has {size} bytes, {most} are allowed; describe less of the answer")
-        if len(self.trigger.encode("utf-8", "replace")) > TRIGGER_BYTES or "\0" in self.trigger + self.source:
+        marks = "".join((self.trigger, *(self.after or ())))
+        if len(marks.encode("utf-8", "replace")) > TRIGGER_BYTES or "\0" in marks + self.source:
             raise self.refusal(f"a trigger has at most {TRIGGER_BYTES} bytes, and no text a NUL")
         if self.kind == "json_schema" and (deep := depth(self.source)) > DEPTH:
             raise self.refusal(f"it is nested {deep} deep, {DEPTH} are allowed; use $defs and $ref")

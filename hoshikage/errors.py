@@ -9,6 +9,8 @@ HoshikageError
 │   ├── CreateRefused        a model cannot be made as asked
 │   ├── ConstraintRefused    a schema or grammar for the answer cannot be used
 │   └── Unsupported          this model cannot do that
+│       ├── NoThinking       it does not think before it answers
+│       └── NoTools          its template knows no tools
 ├── ModelError               about a model's name or file
 │   ├── ModelNotFound        no such name is registered
 │   ├── BadName              not a model name
@@ -118,6 +120,20 @@ class Unsupported(RequestError):
     code = "unsupported"
     en = '"{model}" does not support {capability}'
     ja = "モデル '{model}' は {capability} に対応していません。"
+
+
+class NoThinking(Unsupported):
+    """`way` is what may help, after a full stop."""
+
+    en = '"{model}" does not support thinking{way}'
+    ja = "モデル '{model}' は thinking に対応していません。"
+
+
+class NoTools(Unsupported):
+    """`model` is the full name."""
+
+    en = "{model} does not support tools"
+    ja = "モデル '{model}' はツールに対応していません。"
 
 
 class ModelError(HoshikageError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from hoshikage.admission import Admission
+from hoshikage.constraints import Constraint
 from hoshikage.conversation import Context, Delta, Finished, Message, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
@@ -89,6 +90,7 @@ class Prompt:
     """The turns of a chat or of a single question, how they are rendered, and how they are made to fit.
 
     `context` is put before the text; with a `suffix`, the gap between the two is filled by the vocabulary's own tokens.
+    `constrain` is told the text and tells what the answer must be, in place of the request's constraint.
     """
 
     render: Render
@@ -97,6 +99,7 @@ class Prompt:
     context: tuple[int, ...] = ()
     return_tokens: bool = False
     suffix: str = ""
+    constrain: Callable[[str], Constraint | None] | None = None
 
 
 async def generate(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> AsyncGenerator[Delta, None]:
@@ -119,7 +122,6 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         stop=stops(entry, options),
         context=prompt.context,
         return_tokens=prompt.return_tokens,
-        constraint=request.constraint,
         logprobs=request.logprobs,
         suffix=prompt.suffix,
     )
@@ -132,7 +134,9 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
                 warnings = unmet(lease.engine, wanted, options)
                 fitted = await fit(lease.engine, prompt, ceiling, most)
                 told = Told(lease, fitted, warnings)
-                async with aclosing(lease.engine.generate(structs.replace(command, prompt=fitted.text))) as events:
+                constraint = prompt.constrain(fitted.text) if prompt.constrain else request.constraint
+                asked = structs.replace(command, prompt=fitted.text, constraint=constraint)
+                async with aclosing(lease.engine.generate(asked)) as events:
                     async for event in events:
                         ticket.begin()  # the first is Started
                         yield told.delta(event)

@@ -1,19 +1,17 @@
-"""Which template a model's prompts are rendered by, and the messages that it brings itself. Knows no dialect.
+"""The templates that a model brings. Knows no dialect and no request.
 
 A Go TEMPLATE comes before the Jinja template of the file, as in Ollama; one that cannot be used is named in the log.
 """
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from hoshikage.conversation import Message
 from hoshikage.engine.wire import Ready
 from hoshikage.errors import LoadFailed, NotGguf, TemplateFailed
 from hoshikage.models.entry import Entry
 from hoshikage.models.headers import header_of
 from hoshikage.templates import go_chat
-from hoshikage.templates.render import render
 
 log = logging.getLogger("hoshikage.templates")
 
@@ -22,22 +20,6 @@ PLAIN = "{% for message in messages %}{{ message.content }}{{ '' if loop.last el
 
 Text = Callable[[Ready], str]
 """A prompt's text, made once the model is loaded, since Jinja templates name its BOS and EOS."""
-
-
-def prompt_of(entry: Entry, messages: Sequence[Message], *, go: bool = True, template: str | None = None) -> Text:
-    """The prompt of a chat. `template` is Go text in place of the model's own; without `go` its Jinja template is used.
-
-    The model's own SYSTEM comes first where none is given. Raises LoadFailed or TemplateFailed.
-    Reading and rendering a hostile template takes up to seconds: not for the event loop.
-    """
-    if entry.system and (not messages or messages[0].role != "system"):
-        messages = [Message(role="system", content=entry.system), *messages]
-    parsed = go_chat.parse(template) if template else go_template(entry) if go else None
-    if parsed is not None:
-        chosen = parsed
-        return lambda _ready: go_chat.render_chat(chosen, messages)
-    jinja = jinja_template(entry)
-    return lambda ready: render(jinja, messages, bos=ready.bos, eos=ready.eos)
 
 
 def go_template(entry: Entry) -> go_chat.Template | None:

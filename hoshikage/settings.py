@@ -12,6 +12,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from hoshikage.chat_settings import ChatSettings
 from hoshikage.errors import SettingsError
 from hoshikage.load_settings import LoadSettings, check
 from hoshikage.parsing import (
@@ -37,7 +38,7 @@ from hoshikage.parsing import (
 from hoshikage.variables import Variable, setting
 
 FOREIGN = (
-    "OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
+    "OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
     " OLLAMA_REMOTES OLLAMA_DEBUG_LOG_REQUESTS OLLAMA_SCHED_SPREAD OLLAMA_GPU_OVERHEAD OLLAMA_LLM_LIBRARY"
     " OLLAMA_IGPU_ENABLE OLLAMA_VULKAN OLLAMA_MAX_TRANSFER_STREAMS OLLAMA_NOHISTORY OLLAMA_EDITOR OLLAMA_AUTH"
 ).split()
@@ -50,7 +51,7 @@ def limit_seconds(raw: str, folder: Path) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(LoadSettings):
+class Settings(ChatSettings, LoadSettings):
     """Every setting, read and checked. Units are in the names."""
 
     home: Path
@@ -215,20 +216,6 @@ class Settings(LoadSettings):
         "同時に保持するリクエスト本文の合計の上限（MiB）。超えると 503 を返す",
     )
     debug: bool = setting("HOSHIKAGE_DEBUG OLLAMA_DEBUG", boolean, "false", "log more", "詳しいログを出す")
-    strict: bool = setting(
-        "OLLAMA_STRICT",
-        boolean,
-        "false",
-        "answer as Ollama does even where hoshikage is kinder",
-        "Ollama より親切な応答も Ollama に合わせる",
-    )
-    go_template: bool = setting(
-        "GO_TEMPLATE OLLAMA_GO_TEMPLATE",
-        boolean,
-        "true",
-        "a model's Go TEMPLATE counts before the Jinja template of its file",
-        "モデルの Go テンプレート（TEMPLATE）をファイルの Jinja より優先する",
-    )
     ramdisk_path: Path | None = setting(
         "RAMDISK_PATH",
         path_or_off,
@@ -286,10 +273,10 @@ Layers = list[tuple[Path, dict[str, str]]]
 
 
 def variables() -> "list[Field[Any]]":
-    """The fields that are read from variables, the server's before those of a load."""
-    inherited = {each.name for each in fields(LoadSettings)}
+    """The fields that are read from variables: the server's, those of chats, those of a load."""
+    places = {each.name: at for at, part in enumerate((ChatSettings, LoadSettings), 1) for each in fields(part)}
     found = [each for each in fields(Settings) if "variable" in each.metadata]
-    return sorted(found, key=lambda each: each.name in inherited)
+    return sorted(found, key=lambda each: places.get(each.name, 0))
 
 
 def variable(each: "Field[Any]") -> Variable:

@@ -57,9 +57,10 @@ def grammars(constraint: Constraint, control: dict[bytes, int], *, lenient: bool
     keywords of a schema that llguidance does not know.
     """
     body = _body(constraint, lenient=lenient)
-    if not constraint.trigger:
+    if not constraint.trigger and not constraint.after:
         return json.dumps({"grammars": [body]})
-    return json.dumps({"grammars": [{"lark_grammar": _head(constraint.trigger, control)}, {**body, "name": "body"}]})
+    head = _after(*constraint.after, control) if constraint.after else _head(constraint.trigger, control)
+    return json.dumps({"grammars": [{"lark_grammar": head}, {**body, "name": "body"}]})
 
 
 def _head(trigger: str, control: dict[bytes, int]) -> str:
@@ -68,6 +69,21 @@ def _head(trigger: str, control: dict[bytes, int]) -> str:
     if (token := control.get(trigger.encode("utf-8", "replace"))) is not None:
         return f"start: TEXT | TEXT <[{token}]> @body\n{text}"
     return f"start: TEXT | head @body\nhead[lazy]: TEXT {json.dumps(trigger)}\n{text}"
+
+
+def _after(opening: str, closing: str, control: dict[bytes, int]) -> str:
+    """A free part between two texts, which may be left out if it has not begun, then the grammar named body."""
+    part = "free" if not opening else f"({_mark(opening, control)} free)?"
+    if (token := control.get(closing.encode("utf-8", "replace"))) is not None:
+        free = f"free: TEXT <[{token}]> BLANKS?"
+    else:
+        free = f"free: ended BLANKS?\nended[lazy]: TEXT {json.dumps(closing)}"
+    return f"start: {part} @body\n{free}\nTEXT: /(.|\\n)*/\nBLANKS: /[ \\n]{{1,4}}/"
+
+
+def _mark(text: str, control: dict[bytes, int]) -> str:
+    token = control.get(text.encode("utf-8", "replace"))
+    return json.dumps(text) if token is None else f"<[{token}]>"
 
 
 def _body(constraint: Constraint, *, lenient: bool) -> dict[str, Any]:

@@ -2,22 +2,25 @@
 
 from hoshikage.errors import NotGguf
 from hoshikage.models.gguf import Header
+from hoshikage.templates import abilities
 
+ORDER = ("embedding", "completion", "tools", "insert", "thinking")
 _PARTS = {"adapter": "a LoRA adapter", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
 
 
-def capabilities(header: Header, template: str | None = None, *, fills: bool = False) -> tuple[str, ...]:
-    """In the order of Ollama's `/api/tags`. `template` replaces the one of the file; `fills` tells of its vocabulary
+def capabilities(header: Header, *, fills: bool = False) -> tuple[str, ...]:
+    """What the file can do with its own template, in the order of Ollama's `/api/tags`; `fills` tells of its vocabulary
     that it has tokens to fill in the middle."""
-    text = template or header.chat_template or ""
-    found = ["embedding" if header.has_pooling else "completion"]
-    if "tools" in text or "tool_call" in text or ".Tools" in text:
-        found.append("tools")
-    if fills:
-        found.append("insert")
-    if "<think>" in text and "</think>" in text:
-        found.append("thinking")
-    return tuple(found)
+    able = abilities.of_jinja(header.chat_template or "")
+    found = {"embedding" if header.has_pooling else "completion", *able, *(["insert"] if fills else [])}
+    return tuple(each for each in ORDER if each in found)
+
+
+def with_template(found: tuple[str, ...], template: str | None) -> tuple[str, ...]:
+    """The same with a Go template of the model's own."""
+    own = {abilities.TOOLS, abilities.THINKING}
+    able = {*found} - own | abilities.together(template, frozenset({*found} & own))
+    return tuple(each for each in ORDER if each in able)
 
 
 def check_model(header: Header, path: object) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated
 from msgspec import Meta, Struct, field, structs
 
 from hoshikage.conversation import Message
-from hoshikage.models.capabilities import capabilities, check_model, check_part
+from hoshikage.models.capabilities import capabilities, check_model, check_part, with_template
 from hoshikage.models.gguf import Header, human_count, read_header
 from hoshikage.models.infill import fills
 from hoshikage.models.names import NAMESPACE, Name, parse
 from hoshikage.models.shards import named, whole
 
 LATEST_SECONDS = 250_000_000_000  # in the year 9892, which every calendar still prints
-SERVED = ("completion", "embedding", "insert")
+SERVED = ("completion", "embedding", "tools", "insert", "thinking")
 
 
 class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -146,8 +146,9 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What can be asked of it here; what its template could do beyond that is not offered yet."""
-        able = {*self.stored.facts.capabilities, *(["insert"] if self.places_suffix else [])}
+        """What can be asked of it here, in the order of Ollama's `/api/tags`."""
+        able = {*with_template(self.stored.facts.capabilities, self.stored.template)}
+        able |= {"insert"} if self.places_suffix else set()
         return tuple(each for each in SERVED if each in able)
 
     @property

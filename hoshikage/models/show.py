@@ -11,6 +11,7 @@ from hoshikage.models.gguf import Array, Header, Tensor, read_header
 from hoshikage.models.modelfile import Modelfile, listed
 from hoshikage.models.modelfile import shown as text_of
 from hoshikage.models.tags import ModelDetails, details, local_time
+from hoshikage.templates.abilities import of_jinja, together
 
 NO_TEMPLATE = "{{ .Prompt }}"
 EVERY_ELEMENT = 1 << 62
@@ -80,8 +81,11 @@ def tensor(found: Tensor) -> TensorShown:
 
 
 def template(entry: Entry, header: Header) -> str:
-    """The model's own, else its file's, else what passes the prompt on."""
-    return entry.stored.template or header.chat_template or NO_TEMPLATE
+    """The model's own, unless its file's can do more, else its file's, else what passes the prompt on."""
+    own, of_file = entry.stored.template, header.chat_template
+    if own and of_file and together(own, frozenset()) < of_jinja(of_file):
+        return of_file
+    return own or of_file or NO_TEMPLATE
 
 
 def info(header: Header, count: int, *, verbose: bool, left_out: frozenset[str] = frozenset()) -> dict[str, object]:

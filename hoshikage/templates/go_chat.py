@@ -24,13 +24,17 @@ Turn = Message | Mapping[str, object]
 
 
 class Template(Struct, frozen=True, eq=False):
-    """A parsed template; `names` are all its fields in lower case, `last` is what the last turn runs."""
+    """A parsed template; `names` are all its fields in lower case, `last` is what the last turn runs.
+
+    `calls_tag` is what it writes before calls of tools.
+    """
 
     source: str
     body: Body
     last: Body
     names: frozenset[str]
     thinking_tags: tuple[str, str] | None
+    calls_tag: str
 
     @property
     def messages(self) -> bool:
@@ -65,7 +69,7 @@ def parse(text: str) -> Template:
     names = trees.mentioned(body)
     if not {"messages", "response"} & names:
         body = (*body, trees.RESPONSE)
-    return Template(text, body, trees.up_to_response(body), names, trees.thinking_tags(body))
+    return Template(text, body, trees.up_to_response(body), names, trees.thinking_tags(body), trees.calls_tag(body))
 
 
 def render_chat(

@@ -50,8 +50,23 @@ def tools(given: Sequence[Given]) -> Named:
 def as_mapping(turn: Message | Given) -> dict[str, object]:
     """A turn as a mapping with clean `role` and `content`."""
     given: dict[str, object] = {}
-    given |= {"role": turn.role, "content": turn.content} if isinstance(turn, Message) else turn
+    given |= _of_message(turn) if isinstance(turn, Message) else turn
     return given | {"role": _text(given, "role").lower(), "content": _text(given, "content")}
+
+
+def _of_message(turn: Message) -> dict[str, object]:
+    """A turn in the API's shape; images are not text and come another way."""
+    return {
+        "role": turn.role,
+        "content": turn.content,
+        "thinking": turn.thinking,
+        "tool_calls": [
+            {"id": call.id, "function": {"index": at, "name": call.name, "arguments": call.arguments}}
+            for at, call in enumerate(turn.tool_calls)
+        ],
+        "tool_name": turn.tool_name,
+        "tool_call_id": turn.tool_call_id,
+    }
 
 
 def _call(given: Given) -> Record:

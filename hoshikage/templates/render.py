@@ -4,35 +4,72 @@ import datetime
 import functools
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jinja2
 
-from hoshikage.conversation import Message
+from hoshikage.conversation import Message, Think, Tool, ToolCall
 from hoshikage.errors import TemplateFailed
 from hoshikage.templates.sandbox import BOUNDS, Bounds, Sandbox
 
 TEMPLATE_BYTES_MAX = 1 << 20
 PROMPT_CHARACTERS_MAX = 1 << 28
+LEVELS = {"max": "high"}
+"""Levels that templates do not know, and the ones in their place."""
 INDENTED = 1000
 """Lines that JSON is taken to have, where it is indented."""
 
 
-def render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -> str:
+def render(
+    template: str,
+    messages: Sequence[Message],
+    *,
+    bos: str,
+    eos: str,
+    tools: Sequence[Tool] = (),
+    think: Think = None,
+) -> str:
     """The prompt for the assistant's next turn. Raises TemplateFailed with the template's own reason and line."""
     BOUNDS.set(Bounds())
     try:
         chunks = _compiled(template).generate(
-            messages=[{"role": message.role, "content": message.content} for message in messages],
+            messages=[turn(message) for message in messages],
             add_generation_prompt=True,
             bos_token=bos,
             eos_token=eos,
-            tools=None,
+            tools=list(tools) or None,
             raise_exception=_refuse,
             strftime_now=_now,
+            **thinking(think),
         )
         return _joined(chunks)
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
         raise TemplateFailed(reason=_reason(error)) from error
+
+
+def turn(message: Message) -> dict[str, Any]:
+    """A message as templates read it, in the shape of OpenAI's API; what is empty is not there."""
+    optional = {
+        "tool_calls": [called(call) for call in message.tool_calls],
+        "reasoning_content": message.thinking,
+        "thinking": message.thinking,
+        "name": message.tool_name,
+        "tool_call_id": message.tool_call_id,
+    }
+    given = {key: value for key, value in optional.items() if value}
+    return {"role": message.role, "content": message.content, **given}
+
+
+def called(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}
+
+
+def thinking(think: Think) -> dict[str, object]:
+    """The variables by which templates are told to think, if anything was asked."""
+    if think is None:
+        return {}
+    switch: dict[str, object] = {"enable_thinking": bool(think), "thinking": bool(think)}
+    return {**switch, "reasoning_effort": LEVELS.get(think, think)} if isinstance(think, str) else switch
 
 
 @functools.lru_cache(maxsize=32)

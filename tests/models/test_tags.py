@@ -31,7 +31,7 @@ def test_the_example_has_the_shape_that_is_written() -> None:
     example = json.loads(EXAMPLE.read_bytes())
     assert keys(example) == keys(written)
     assert list(example["models"][0]) == list(written["models"][0])
-    assert written["models"][0]["capabilities"] == ["completion"]
+    assert written["models"][0]["capabilities"] == ["completion", "tools"]
 
 
 def test_the_latest_comes_first_by_whole_seconds_and_ties_keep_their_order() -> None:

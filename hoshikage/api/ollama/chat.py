@@ -1,5 +1,6 @@
 """POST /api/chat."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from hoshikage.api.ollama.replies import Asked, answered, render_only
 from hoshikage.api.ollama.wire import ChatRequest, check, to_chat
 from hoshikage.chat import chat as continue_chat
 from hoshikage.chat import chat_text
+from hoshikage.conversation import ToolCallDelta
 from hoshikage.generation import check_generates
 
 
@@ -27,16 +29,21 @@ async def chat(request: Request) -> Response:
     if not asked.messages and unloads(asked):
         return await until_disconnect(request, unloaded(request, entry, asked, body))
     check_generates(entry, asked.model, "chat")
-    if not asked.messages:
-        return await until_disconnect(request, loaded(request, entry, asked, body))
     turned = to_chat(asked, owner_of(request))
+    if not asked.messages:
+        return await until_disconnect(request, loaded(request, entry, asked, turned, body))
     if asked.render_only:
         return render_only(asked.model, body, await until_disconnect(request, chat_text(backend, turned)))
-    tools = asked.tools or any(message.tool_calls for message in asked.messages)
-    warnings = (*warnings_of(asked), *(["tools-ignored"] if tools else []))
-    answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings)
+    answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
     return await answered(request, answer, continue_chat(backend, turned))
 
 
-def body(text: str) -> dict[str, Any]:
-    return {"message": {"role": "assistant", "content": text}}
+def body(text: str, thinking: str = "", calls: Sequence[ToolCallDelta] = ()) -> dict[str, Any]:
+    thought = {"thinking": thinking} if thinking else {}
+    called = {"tool_calls": [shown(call) for call in calls]} if calls else {}
+    return {"message": {"role": "assistant", "content": text, **thought, **called}}
+
+
+def shown(delta: ToolCallDelta) -> dict[str, Any]:
+    function = {"index": delta.index, "name": delta.call.name, "arguments": delta.call.arguments}
+    return {"id": delta.call.id, "function": function}

@@ -1,5 +1,6 @@
 """POST /api/generate."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -27,9 +28,9 @@ async def generate(request: Request) -> Response:
     if not asked.prompt and unloads(asked):
         return await until_disconnect(request, unloaded(request, entry, asked, body))
     refuse(asked, entry, strict=backend.settings.strict)
-    if not asked.prompt:
-        return await until_disconnect(request, loaded(request, entry, asked, body))
     turned = to_completion(asked, owner_of(request))
+    if not asked.prompt:
+        return await until_disconnect(request, loaded(request, entry, asked, turned, body))
     if asked.render_only:
         return render_only(asked.model, body, await until_disconnect(request, completion_text(backend, turned)))
     answer = Asked(asked.model, body, asked.stream, turned.options.get("num_ctx"), warnings_of(asked))
@@ -51,5 +52,5 @@ def refuse(asked: GenerateRequest, entry: Entry, *, strict: bool) -> None:
         raise OllamaFault(400, f'"{asked.model}" does not support images')
 
 
-def body(text: str) -> dict[str, Any]:
-    return {"response": text}
+def body(text: str, thinking: str = "", _calls: Sequence[object] = ()) -> dict[str, Any]:
+    return {"response": text, "thinking": thinking} if thinking else {"response": text}

@@ -3,10 +3,10 @@
 import datetime
 import functools
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,12 +15,16 @@ from hoshikage.api.declared import context_header, own
 from hoshikage.api.errors import IN_STREAM, OllamaError
 from hoshikage.api.http import WARNING, Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.api.ollama.logprobs import member
-from hoshikage.conversation import Delta, Finished, TextDelta, TokenLogprob
+from hoshikage.conversation import Delta, Finished, TextDelta, ThinkingDelta, TokenLogprob, ToolCallDelta
 from hoshikage.errors import ContextOverflow, EngineCrashed, HoshikageError, SequenceFailed
 from hoshikage.fitting import Fitted
 
-Body = Callable[[str], dict[str, Any]]
-"""What holds a piece of text: {"message": …} or {"response": …}."""
+
+class Body(Protocol):
+    """What holds a piece of an answer: {"message": …} or {"response": …}."""
+
+    def __call__(self, text: str, thinking: str = "", calls: Sequence[ToolCallDelta] = (), /) -> dict[str, Any]: ...
+
 
 NDJSON = "application/x-ndjson"
 RUNNING = (ContextOverflow, EngineCrashed, SequenceFailed)
@@ -100,29 +104,50 @@ async def answered(request: Request, asked: Asked, deltas: AsyncGenerator[Delta,
     headers = {**context_header(started), **warning_headers(asked.warnings, asked.num_ctx, started)}
     if asked.stream:
         return Stream(lines(asked, deltas, started_ns), failure, NDJSON, headers)
-    text, entries, finished = await until_disconnect(request, collected(deltas))
-    return json_reply(last(asked.model, asked.body(text), finished, started_ns, entries), headers=headers)
+    whole, finished = await until_disconnect(request, collected(deltas))
+    body = asked.body("".join(whole.text), "".join(whole.thinking), whole.calls)
+    return json_reply(last(asked.model, body, finished, started_ns, whole.entries), headers=headers)
 
 
 async def lines(asked: Asked, deltas: AsyncGenerator[Delta, None], started_ns: int) -> AsyncGenerator[bytes, None]:
     async with aclosing(deltas):
         async for delta in deltas:
-            if isinstance(delta, TextDelta):
-                yield line({**head(asked.model), **asked.body(delta.text), "done": False, **member(delta.logprobs)})
-            elif isinstance(delta, Finished):
-                yield line(last(asked.model, asked.body(""), delta, started_ns))
+            match delta:
+                case TextDelta(text, logprobs):
+                    yield part(asked, asked.body(text), logprobs)
+                case ThinkingDelta(text, logprobs):
+                    yield part(asked, asked.body("", text), logprobs)
+                case ToolCallDelta():
+                    yield part(asked, asked.body("", "", [delta]))
+                case Finished():
+                    yield line(last(asked.model, asked.body(""), delta, started_ns))
 
 
-async def collected(deltas: AsyncGenerator[Delta, None]) -> tuple[str, list[TokenLogprob], Finished]:
-    parts: list[str] = []
-    entries: list[TokenLogprob] = []
+def part(asked: Asked, body: dict[str, Any], logprobs: Sequence[TokenLogprob] = ()) -> bytes:
+    return line({**head(asked.model), **body, "done": False, **member(logprobs)})
+
+
+@dataclass(slots=True)
+class Whole:
+    """All of an answer."""
+
+    text: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    calls: list[ToolCallDelta] = field(default_factory=list)
+    entries: list[TokenLogprob] = field(default_factory=list)
+
+
+async def collected(deltas: AsyncGenerator[Delta, None]) -> tuple[Whole, Finished]:
+    whole = Whole()
     async with aclosing(deltas):
         async for delta in deltas:
             if isinstance(delta, Finished):
-                return "".join(parts), entries, delta
-            if isinstance(delta, TextDelta):
-                parts.append(delta.text)
-                entries += delta.logprobs
+                return whole, delta
+            if isinstance(delta, ToolCallDelta):
+                whole.calls.append(delta)
+            elif isinstance(delta, TextDelta | ThinkingDelta):
+                (whole.text if isinstance(delta, TextDelta) else whole.thinking).append(delta.text)
+                whole.entries += delta.logprobs
     raise RuntimeError("a generation ended without Finished")
 
 

@@ -16,7 +16,7 @@ from hoshikage.api.openai.logprobs import content
 from hoshikage.api.openai.options import sampling_of
 from hoshikage.api.openai.wire import Ask, decode, to_ask
 from hoshikage.chat import chat
-from hoshikage.conversation import Delta, Finished, TextDelta, TokenLogprob, Usage
+from hoshikage.conversation import Delta, Finished, TextDelta, ThinkingDelta, TokenLogprob, Usage
 from hoshikage.errors import HoshikageError
 
 FINGERPRINT = "b_hoshikage"
@@ -51,16 +51,18 @@ def head(name: str, kind: str) -> dict[str, Any]:
 
 async def whole(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> dict[str, Any]:
     parts: list[str] = []
+    thoughts: list[str] = []
     entries: list[TokenLogprob] = []
     reason, used, told = "stop", None, None
     async with aclosing(deltas):
         async for delta in deltas:
-            if isinstance(delta, TextDelta):
-                parts.append(delta.text)
+            if isinstance(delta, TextDelta | ThinkingDelta):
+                (parts if isinstance(delta, TextDelta) else thoughts).append(delta.text)
                 entries += delta.logprobs
             elif isinstance(delta, Finished):
                 reason, used, told = delta.reason, usage(delta.usage), own(delta.usage)
-    message = {"role": "assistant", "content": "".join(parts), "refusal": None}
+    reasoning = {"reasoning": "".join(thoughts)} if thoughts else {}
+    message = {"role": "assistant", "content": "".join(parts), **reasoning, "refusal": None}
     logprobs = None if ask.chat.logprobs is None else content(entries)
     choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": reason}
     return {**head(name, "chat.completion"), "choices": [choice], "usage": used, "hoshikage": told}
@@ -82,6 +84,8 @@ async def events(ask: Ask, name: str, deltas: AsyncGenerator[Delta, None]) -> As
         async for delta in deltas:
             if isinstance(delta, TextDelta):
                 yield chunk({"content": delta.text}, entries=delta.logprobs)
+            elif isinstance(delta, ThinkingDelta):
+                yield chunk({"reasoning": delta.text}, entries=delta.logprobs)
             elif isinstance(delta, Finished):
                 yield chunk({}, delta.reason, hoshikage=own(delta.usage))
                 if ask.include_usage:

@@ -1,4 +1,4 @@
-"""Questions to a parsed template: the names it mentions, its text up to `.Response`, how it marks thinking."""
+"""Questions to a parsed template: what it mentions, its text up to `.Response`, its marks of thinking and calls."""
 
 from hoshikage.templates.go.nodes import (
     Action,
@@ -124,3 +124,25 @@ def _tags(body: Body) -> tuple[str, str] | None:
 def _texts(opening: Node, closing: Node) -> tuple[str, str] | None:
     texts = [node.text.strip() for node in (opening, closing) if isinstance(node, Text)]
     return (texts[0], texts[1]) if len(texts) == 2 and all(texts) else None
+
+
+def calls_tag(body: Body) -> str:
+    """The first text inside a block about `.ToolCalls`, without blanks around; empty where there is none."""
+    for node in body:
+        about = isinstance(node, If | With | Range) and any("ToolCalls" in _names(pipe) for pipe in _guards(node))
+        for block in blocks(node):
+            if tag := _first_text(block) if about else calls_tag(block):
+                return tag
+    return ""
+
+
+def _guards(node: If | With | Range) -> list[Pipeline]:
+    return [node.pipe] if isinstance(node, Range) else [arm.pipe for arm in node.arms]
+
+
+def _first_text(body: Body) -> str:
+    for node in body:
+        found = [node.text.strip()] if isinstance(node, Text) else [_first_text(block) for block in blocks(node)]
+        if tag := next(filter(None, found), ""):
+            return tag
+    return ""
