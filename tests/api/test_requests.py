@@ -10,8 +10,10 @@ import pytest
 
 from hoshikage.api.errors import OpenAIFault
 from hoshikage.api.ollama.decode import decode
+from hoshikage.api.ollama.options import options_of
 from hoshikage.api.ollama.wire import ChatRequest, GenerateRequest, ShowRequest, check, to_chat, to_completion
-from hoshikage.api.ollama.wire_manage import CopyRequest, CreateRequest, DeleteRequest, PullRequest
+from hoshikage.api.ollama.wire_embed import EmbedRequest, texts_of
+from hoshikage.api.ollama.wire_manage import CopyRequest, CreateRequest, DeleteRequest, PullRequest, PushRequest
 from hoshikage.api.openai.options import sampling_of
 from hoshikage.api.openai.wire import decode as decode_openai
 from hoshikage.api.openai.wire import to_ask
@@ -26,6 +28,7 @@ SHAPES: dict[str, Any] = {
     "/api/create": CreateRequest,
     "/api/copy": CopyRequest,
     "/api/delete": DeleteRequest,
+    "/api/push": PushRequest,
 }
 
 
@@ -63,10 +66,42 @@ def test_a_chat_is_read_whole(given: Recorded) -> None:
     asked = decode(given.content, ChatRequest)
     check(asked)
     assert asked.stream is given.expect["stream"]
-    assert asked.think == given.expect.get("think")
     chat = to_chat(asked, "me")
     same_request(chat, given.expect)
     same_messages(chat, given)
+    assert (chat.think, chat.truncate) == (given.expect.get("think"), True)
+
+
+def named(found: Chat) -> list[str]:
+    return [str(tool["function"]["name"]) for tool in found.tools if isinstance(tool["function"], Mapping)]
+
+
+@pytest.mark.parametrize("given", [each for each in recorded("/api/chat") if seen(each.values[0])])
+def test_tools_calls_and_their_results_arrive(given: Recorded) -> None:
+    chat = to_chat(decode(given.content, ChatRequest), "me")
+    assert named(chat) == given.expect.get("tools", [])
+    calls = [call.name for message in chat.messages for call in message.tool_calls]
+    assert calls == given.expect.get("calls", [])
+    for message, sent in zip(chat.messages, given.body.get("messages", ()), strict=False):
+        functions = [call["function"] for call in sent.get("tool_calls") or ()]
+        assert [(call.name, call.arguments) for call in message.tool_calls] == [
+            (each["name"], each["arguments"]) for each in functions
+        ]
+        told = {name: sent.get(name) or "" for name in ("thinking", "tool_name", "tool_call_id")}
+        assert (message.thinking, message.tool_name, message.tool_call_id) == tuple(told.values())
+
+
+@pytest.mark.parametrize("given", recorded("/api/embed", "/api/embeddings"))
+def test_a_request_for_embeddings_is_read_whole(given: Recorded) -> None:
+    expect = given.expect
+    asked = decode(given.content, EmbedRequest)
+    assert asked.model == expect["model"]
+    assert list(texts_of(asked)) == (
+        [expect["input"]] if isinstance(expect.get("input"), str) else expect.get("input", [expect.get("prompt")])
+    )
+    assert (asked.truncate, asked.dimensions) == (expect.get("truncate", True), expect.get("dimensions", 0))
+    assert asked.keep_alive_seconds == expect.get("keep_alive")
+    assert spelled(options_of(asked.options)) == spelled(expect["options"])
 
 
 @pytest.mark.parametrize("given", recorded("/api/generate"))
@@ -79,7 +114,8 @@ def test_a_generate_request_is_read_whole(given: Recorded) -> None:
     same_request(found, given.expect)
     assert found.prompt == given.body.get("prompt", "")
     assert (found.system, found.template) == (given.expect.get("system"), given.expect.get("template"))
-    assert (found.raw, list(found.context)) == (given.expect.get("raw", False), given.expect.get("context", []))
+    assert (found.raw, list(found.context or ())) == (given.expect.get("raw", False), given.expect.get("context", []))
+    assert (found.suffix, found.think) == (asked.suffix, asked.think)
 
 
 @pytest.mark.parametrize("given", recorded(*SHAPES))
