@@ -257,6 +257,13 @@ def test_row_20_floats_nulls_empty_formats_and_unknown_fields_are_taken(client: 
     assert "x-hoshikage-warning" not in found.headers
 
 
+def test_row_20_embed_takes_a_prompt_too(client: httpx.Client) -> None:
+    replies = [client.post("/api/embed", json={"model": "embedder", name: "sky"}) for name in ("input", "prompt")]
+    one, other = (reply.json()["embeddings"] for reply in replies)
+    assert one == other
+    assert len(one) == 1
+
+
 def test_row_21_a_large_window_is_capped_and_said(client: httpx.Client) -> None:
     reply = chat(client, options={**SHORT, "num_ctx": 100_000})
     assert (reply.status_code, reply.headers["x-hoshikage-warning"]) == (200, "num_ctx-capped=8192")
