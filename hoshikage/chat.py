@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 from functools import partial
 
 from hoshikage.conversation import ChatRequest, Delta
-from hoshikage.generation import Backend, Prompt, check_generates, generate
+from hoshikage.generation import Backend, Prompt, check_generates, check_sees, generate
+from hoshikage.images import checked, marked, new_mark, of_messages
 from hoshikage.prompts import prompt_of
 
 
@@ -17,5 +18,8 @@ def chat(backend: Backend, request: ChatRequest) -> AsyncGenerator[Delta, None]:
     check_generates(entry, request.model, "chat")
     first = 1 if request.messages and request.messages[0].role == "system" else 0
     messages = (*request.messages[:first], *entry.stored.messages, *request.messages[first:])
-    text = partial(prompt_of, entry, messages, go=backend.settings.go_template)
-    return generate(backend, entry, request, Prompt(text=text))
+    named, mark = of_messages(request.messages), new_mark()
+    check_sees(entry, request.model, named)
+    text = partial(prompt_of, entry, marked(messages, mark), go=backend.settings.go_template)
+    sent = tuple(image for _, image in named)
+    return generate(backend, entry, request, Prompt(text=checked(named, text), images=sent, mark=mark))

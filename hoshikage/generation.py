@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -29,6 +29,11 @@ LOAD_OPTIONS = {
     "use_mmap": "use_mmap",
 }
 """A request's options that count when it loads the model, and the fields of wire.Load they set."""
+
+NO_PROJECTOR = (
+    "images: it has no projector (mmproj); make a model that has one by a Modelfile with two FROM lines, the model's"
+    " file and the projector's"
+)
 
 log = logging.getLogger("hoshikage.generation")
 
@@ -69,6 +74,7 @@ class Backend:
             speculation=self.settings.speculation,
             draft_path=self._draft_path(entry),
             adapters=entry.stored.adapters,
+            projector=next(iter(entry.stored.projectors), ""),
         )
 
     def _draft_path(self, entry: Entry) -> str:
@@ -85,12 +91,15 @@ class Backend:
 class Prompt:
     """Its template is read, and once the model is loaded rendered, since templates name its BOS and EOS.
 
-    Both are done in a thread, since a template of a stranger's may take seconds. `context` is put before the text.
+    Both are done in a thread, since a template of a stranger's may take seconds. `context` is put before the text, and
+    `images` stand in it where it has their `mark`.
     """
 
     text: Callable[[], Callable[[wire.Ready], str]]
     context: tuple[int, ...] = ()
     return_tokens: bool = False
+    images: tuple[bytes, ...] = ()
+    mark: str = ""
 
 
 async def generate(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> AsyncGenerator[Delta, None]:
@@ -115,6 +124,8 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         return_tokens=prompt.return_tokens,
         constraint=request.constraint,
         logprobs=request.logprobs,
+        images=prompt.images,
+        mark=prompt.mark,
     )
     wanted = backend.load(entry, options)
     with backend.admission.enter(request.owner) as ticket:
@@ -160,6 +171,12 @@ def check_generates(entry: Entry, name: str, what: str) -> None:
     """Raises Unsupported, with the `name` that was asked for, if the model is one for embeddings."""
     if "completion" not in entry.capabilities:
         raise Unsupported(model=name, capability=what)
+
+
+def check_sees(entry: Entry, name: str, images: Sequence[object]) -> None:
+    """Raises Unsupported, with the `name` that was asked for, if images are sent to a model without a projector."""
+    if images and "vision" not in entry.capabilities:
+        raise Unsupported(model=name, capability=NO_PROJECTOR)
 
 
 async def load(

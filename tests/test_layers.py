@@ -18,6 +18,7 @@ ROOMS = (
     "sampling",
     "constraints",
     "conversation",
+    "images",
     "vram",
     "ramdisk",
     "engine",

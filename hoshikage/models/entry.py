@@ -117,6 +117,11 @@ class Entry(Struct, frozen=True, kw_only=True):
         return tuple(Path(path) for path in self.stored.paths)
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """What a worker loads with the weights: the adapters, and the one projector that is used."""
+        return (*self.stored.adapters, *self.stored.projectors[:1])
+
+    @property
     def stop(self) -> tuple[str, ...]:
         return self.stored.stop
 
@@ -146,7 +151,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What can be asked of it here; what its template could do beyond that is not offered yet."""
-        return tuple(each for each in self.stored.facts.capabilities if each in SERVED)
+        served = tuple(each for each in self.stored.facts.capabilities if each in SERVED)
+        return (*served, "vision") if self.stored.projectors and "completion" in served else served
 
 
 def checked(model: Stored) -> Facts:

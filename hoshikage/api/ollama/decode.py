@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.inspect import (
     BoolType,
+    BytesType,
     DictType,
     Field,
     FloatType,
@@ -27,9 +28,12 @@ from msgspec.inspect import (
 from starlette.requests import Request
 
 from hoshikage.api.errors import OllamaFault
+from hoshikage.api.ollama import base64
 
 GoMap = Meta(extra={"go": "map[string]interface {}"})
 """Annotates a dict."""
+GoImage = Meta(extra={"go": "api.ImageData"})
+"""Annotates bytes, which are base64 in JSON."""
 
 T = TypeVar("T", bound=Struct)
 
@@ -144,11 +148,20 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
         raise OllamaFault(400, f"json: cannot unmarshal {shown} into Go struct field {root}.{path} of type {go}")
     if isinstance(inner, IntType):
         return int(value)
+    if isinstance(inner, BytesType):
+        return _bytes(value)
     if isinstance(inner, StructType):
         return _fields(value, inner, root, f"{path}.")
     if isinstance(inner, ListType | VarTupleType):
         return [_value(each, inner.item_type, root, path) for each in value if each is not None]
     return value
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.decoded(text)
+    except ValueError as error:
+        raise OllamaFault(400, str(error)) from error
 
 
 def is_number(value: object) -> bool:
@@ -162,7 +175,7 @@ def is_number(value: object) -> bool:
 def _fits(value: Any, wanted: Type) -> bool:
     number = is_number(value)
     match wanted:
-        case StrType():
+        case StrType() | BytesType():
             return isinstance(value, str)
         case BoolType():
             return isinstance(value, bool)

@@ -36,8 +36,6 @@ def refuse_unbuilt(asked: GenerateRequest, name: str) -> None:
     if asked.suffix:
         full = name if ":" in name else f"{name}:latest"
         raise OllamaFault(400, f"registry.ollama.ai/library/{full} does not support insert")
-    if asked.images and asked.prompt:
-        raise OllamaFault(400, f'"{asked.model}" does not support images')
 
 
 def body(text: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ async def load_or_unload(request: Request, entry: Entry, asked: Base, body: Body
     """With keep_alive 0 unload, else load and keep it for that long."""
     seconds, backend = keep_alive(asked), services(request).backend
     if seconds == 0:
-        await backend.pool.unload(entry.file, entry.stored.adapters)
+        await backend.pool.unload(entry.file, entry.beside)
         return emptied(asked.model, body, "unload")
     warnings = await load(backend, entry, owner_of(request), seconds, options_of(asked.options))
     return emptied(asked.model, body, "load", (*warnings_of(asked), *warnings))

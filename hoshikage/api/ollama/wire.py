@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import Struct, field
 
 from hoshikage.api.errors import OllamaFault
-from hoshikage.api.ollama.decode import GoMap
+from hoshikage.api.ollama.decode import GoImage, GoMap
 from hoshikage.api.ollama.format import constraint_of
 from hoshikage.api.ollama.options import options_of
 from hoshikage.conversation import ChatRequest as Chat
@@ -13,13 +13,14 @@ from hoshikage.conversation import CompletionRequest as Completion
 from hoshikage.conversation import Message as Turn
 from hoshikage.durations import keep_alive_seconds
 
+Image = Annotated[bytes, GoImage]
 THINK_LEVELS = ("high", "medium", "low", "max")
 
 
 class Message(Struct, kw_only=True):
     role: str = ""
     content: str = ""
-    images: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -48,7 +49,7 @@ class GenerateRequest(Base, kw_only=True):
     template: str = ""
     context: list[int] | None = None
     raw: bool = False
-    images: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
 
 
 class ShowRequest(Struct, kw_only=True):
@@ -79,8 +80,6 @@ def keep_alive(request: Base) -> float | None:
 
 
 def to_chat(request: ChatRequest, owner: str) -> Chat:
-    if any(message.images for message in request.messages):
-        raise OllamaFault(400, f'"{request.model}" does not support images')
     return Chat(
         model=request.model,
         owner=owner,
@@ -88,7 +87,10 @@ def to_chat(request: ChatRequest, owner: str) -> Chat:
         keep_alive=keep_alive(request),
         constraint=constraint_of(request.format),
         logprobs=request.top_logprobs if request.logprobs else None,
-        messages=tuple(Turn(role=message.role.lower(), content=message.content) for message in request.messages),
+        messages=tuple(
+            Turn(role=message.role.lower(), content=message.content, images=tuple(message.images))
+            for message in request.messages
+        ),
     )
 
 
@@ -105,4 +107,5 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         template=request.template or None,
         raw=request.raw,
         context=tuple(request.context or ()),
+        images=tuple(request.images),
     )
