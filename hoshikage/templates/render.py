@@ -3,7 +3,7 @@
 import datetime
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jinja2
 
@@ -13,16 +13,41 @@ from hoshikage.templates.sandbox import BOUNDS, Bounds, Sandbox
 
 TEMPLATE_BYTES_MAX = 1 << 20
 PROMPT_CHARACTERS_MAX = 1 << 28
+PROBE = "what is shown"
 INDENTED = 1000
 """Lines that JSON is taken to have, where it is indented."""
 
 
 def render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -> str:
     """The prompt for the assistant's next turn. Raises TemplateFailed with the template's own reason and line."""
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    return _rendered(template, _in_parts(turns) if wants_parts(template) else turns, bos, eos)
+
+
+@functools.lru_cache(maxsize=32)
+def wants_parts(template: str) -> bool:
+    """Whether it shows a turn's text only as a list of typed parts: tried out, since it can be written in many ways."""
+    turns = [{"role": "user", "content": PROBE}]
+    return not _shows(template, turns) and _shows(template, _in_parts(turns))
+
+
+def _in_parts(turns: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Images are marks in the text here: mtmd puts around them what the model wants, not the template."""
+    return [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+
+
+def _shows(template: str, turns: Sequence[Mapping[str, object]]) -> bool:
+    try:
+        return PROBE in _rendered(template, turns, "", "")
+    except TemplateFailed:
+        return False
+
+
+def _rendered(template: str, turns: Sequence[Mapping[str, object]], bos: str, eos: str) -> str:
     BOUNDS.set(Bounds())
     try:
         chunks = _compiled(template).generate(
-            messages=[{"role": message.role, "content": message.content} for message in messages],
+            messages=turns,
             add_generation_prompt=True,
             bos_token=bos,
             eos_token=eos,
