@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from hoshikage.conversation import Message
@@ -66,28 +66,40 @@ class Fitter:
 
     async def fit(self, engine: Engine, render: Render, turns: Sequence[Message], room: Room) -> Fitted:
         """Raises ContextOverflow or RestTooLong, and what render() raises."""
-        text = await rendered(engine, render, turns)
-        if len(text.encode("utf-8", "replace")) + SPECIAL_TOKENS + pictures(turns) <= room.wanted:
-            return Fitted(tuple(turns), text, len(turns))  # no token is shorter than a byte
-        tokens = await self._tokens(engine, text, turns)
+        full = Fitted(tuple(turns), await rendered(engine, render, turns), len(turns))
+        if await self._surely_fits(engine, full, room):
+            return full
+        tokens = await self._tokens(engine, full.text, turns)
         if tokens <= room.wanted:
-            return Fitted(tuple(turns), text, len(turns))
-        return await self._shortened(engine, render, Fitted(tuple(turns), text, len(turns), tokens=tokens), room)
+            return full
+        return await self._shortened(engine, render, replace(full, tokens=tokens), room)
+
+    async def _surely_fits(self, engine: Engine, full: Fitted, room: Room) -> bool:
+        """No token is shorter than a byte; where that is not enough, turns count by their tokens and what the template
+        adds by its bytes. Then only the turns that are new are counted, and not the whole chat each time."""
+        size, more = size_of(full.text), SPECIAL_TOKENS + pictures(full.turns)
+        if size + more <= room.wanted:
+            return True
+        texts = [weighed(turn) for turn in full.turns]
+        added = max(0, size - sum(map(size_of, texts)))
+        return added + more <= room.wanted and sum(await self.counts(engine, texts)) + added + more <= room.wanted
 
     async def _shortened(self, engine: Engine, render: Render, full: Fitted, room: Room) -> Fitted:
         """What stays is rendered and counted: templates add to it, and tell turns apart by their place."""
-        chat, sizes, base = Chat(full.turns), *await self._sizes(engine, render, full)
-        out, tokens, found = chat.left_out(sizes, base, room), full.tokens or 0, full
+        chat = Chat(full.turns)
+        if not chat.spare:
+            return _answerable(full, full.tokens or 0, room)
+        sizes, base = await self._sizes(engine, render, full)
+        out = chat.left_out(sizes, base, room) or 1
         while True:
-            if out:
-                kept = chat.without(out)
-                text = await rendered(engine, render, kept)
-                tokens = await self._tokens(engine, text, kept)
-                found = Fitted(kept, text, full.total, full.total - len(kept), full.tokens)
-            if tokens <= room.wanted or (out == chat.spare and tokens <= room.most):
+            kept = chat.without(out)
+            text = await rendered(engine, render, kept)
+            tokens = await self._tokens(engine, text, kept)
+            found = Fitted(kept, text, full.total, full.total - len(kept), full.tokens)
+            if tokens <= room.wanted:
                 return found
             if out == chat.spare:
-                raise _too_long(found, tokens, room)
+                return _answerable(found, tokens, room)
             out = chat.further(sizes, out, tokens - room.goal)
 
     async def _sizes(self, engine: Engine, render: Render, full: Fitted) -> tuple[list[int], int]:
@@ -126,6 +138,11 @@ class Fitter:
         return [found[key] for key in keys]
 
 
+def size_of(text: str) -> int:
+    """Bytes, an upper bound of its tokens."""
+    return len(text.encode("utf-8", "replace"))
+
+
 def weighed(turn: Message) -> str:
     """What of a turn is counted. Earlier thinking is not, since most templates leave it out."""
     calls = [json.dumps([call.name, call.arguments], ensure_ascii=False) for call in turn.tool_calls]
@@ -137,7 +154,10 @@ def pictures(turns: Sequence[Message]) -> int:
     return IMAGE_TOKENS * sum(len(turn.images) for turn in turns)
 
 
-def _too_long(found: Fitted, tokens: int, room: Room) -> ContextOverflow:
+def _answerable(found: Fitted, tokens: int, room: Room) -> Fitted:
+    """What cannot be made shorter, if it leaves any room for an answer. Raises ContextOverflow or RestTooLong."""
+    if tokens <= room.most:
+        return found
     if not found.left_out:
-        return ContextOverflow(tokens=tokens, limit=room.limit)
-    return RestTooLong(tokens=tokens, limit=room.limit, turns=found.total, left_out=found.left_out)
+        raise ContextOverflow(tokens=tokens, limit=room.limit)
+    raise RestTooLong(tokens=tokens, limit=room.limit, turns=found.total, left_out=found.left_out)

@@ -38,7 +38,7 @@ from hoshikage.parsing import (
 from hoshikage.variables import Variable, setting
 
 FOREIGN = (
-    "OLLAMA_GO_TEMPLATE OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
+    "OLLAMA_NOPRUNE OLLAMA_NO_CLOUD"
     " OLLAMA_REMOTES OLLAMA_DEBUG_LOG_REQUESTS OLLAMA_SCHED_SPREAD OLLAMA_GPU_OVERHEAD OLLAMA_LLM_LIBRARY"
     " OLLAMA_IGPU_ENABLE OLLAMA_VULKAN OLLAMA_MAX_TRANSFER_STREAMS OLLAMA_NOHISTORY OLLAMA_EDITOR OLLAMA_AUTH"
 ).split()
@@ -216,14 +216,6 @@ class Settings(ChatSettings, LoadSettings):
         "同時に保持するリクエスト本文の合計の上限（MiB）。超えると 503 を返す",
     )
     debug: bool = setting("HOSHIKAGE_DEBUG OLLAMA_DEBUG", boolean, "false", "log more", "詳しいログを出す")
-    strict: bool = setting(
-        "OLLAMA_STRICT",
-        boolean,
-        "false",
-        "answer as Ollama does even where hoshikage is kinder",
-        "Ollama より親切な応答も Ollama に合わせる",
-        effective=False,
-    )
     ramdisk_path: Path | None = setting(
         "RAMDISK_PATH",
         path_or_off,

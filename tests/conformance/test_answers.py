@@ -90,3 +90,12 @@ def test_vector_16_strict_a_chat_model_does_not_insert(strict: httpx.Client) -> 
 @pytest.mark.parametrize("model", ["starter:LATEST", "STARTER", "library/Starter"])
 def test_vector_23_the_model_is_echoed_as_it_was_written(client: httpx.Client, model: str) -> None:
     assert generate(client, model=model).json()["model"] == model
+
+
+@pytest.mark.parametrize("route", ["/api/chat", "/api/generate"])
+def test_an_image_for_a_model_without_eyes_is_refused(client: httpx.Client, route: str) -> None:
+    images = ["aGVsbG8="]
+    message = {"role": "user", "content": "What is it?", "images": images}
+    asked = {"model": NAME, "prompt": "What is it?", "images": images, "messages": [message], "options": SHORT}
+    status, text = error(client.post(route, json=asked))
+    assert (status, text.startswith('"starter" does not support')) == (400, True)

@@ -18,9 +18,11 @@ from msgspec.inspect import (
     IntType,
     ListType,
     Metadata,
+    NoneType,
     StrType,
     StructType,
     Type,
+    UnionType,
     VarTupleType,
     type_info,
 )
@@ -109,7 +111,7 @@ def _required(fields: tuple[Field, ...]) -> dict[str, Any]:
 
 def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
     go = _go_name(wanted)
-    inner = wanted.type if isinstance(wanted, Metadata) else wanted
+    inner = _bare(wanted)
     if not _fits(value, inner):
         shown = f"number {value}" if isinstance(value, float) and isinstance(inner, IntType) else _kind(value)
         raise OllamaFault(400, f"json: cannot unmarshal {shown} into Go struct field {root}.{path} of type {go}")
@@ -120,6 +122,15 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
     if isinstance(inner, ListType | VarTupleType):
         return [_value(_zero(inner.item_type) if each is None else each, inner.item_type, root, path) for each in value]
     return value
+
+
+def _bare(wanted: Type) -> Type:
+    """Without what is said about it, and without None: a null was taken for absence before."""
+    if isinstance(wanted, Metadata):
+        return _bare(wanted.type)
+    if isinstance(wanted, UnionType):
+        return next(each for each in wanted.types if not isinstance(each, NoneType))
+    return wanted
 
 
 def _zero(wanted: Type) -> Any:
@@ -158,7 +169,7 @@ def _fits(value: Any, wanted: Type) -> bool:
 def _go_name(wanted: Type) -> str:
     if isinstance(wanted, Metadata):
         return str((wanted.extra or {}).get("go", "")) or _go_name(wanted.type)
-    match wanted:
+    match _bare(wanted):
         case ListType(item_type=item) | VarTupleType(item_type=item):
             return f"[]{_go_name(item)}"
         case StructType(cls=cls):

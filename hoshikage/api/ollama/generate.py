@@ -27,7 +27,7 @@ async def generate(request: Request) -> Response:
     entry = backend.registry.run(asked.model)
     if not asked.prompt and unloads(asked):
         return await until_disconnect(request, unloaded(request, entry, asked, body))
-    refuse(asked, entry)
+    refuse(asked, entry, strict=backend.settings.strict)
     turned = to_completion(asked, owner_of(request))
     if not asked.prompt:
         return await until_disconnect(request, loaded(request, entry, asked, turned, body))
@@ -37,12 +37,16 @@ async def generate(request: Request) -> Response:
     return await answered(request, answer, complete(backend, turned))
 
 
-def refuse(asked: GenerateRequest, entry: Entry) -> None:
-    """What this request, or this model, cannot do, in the contract's order (§4.2)."""
+def refuse(asked: GenerateRequest, entry: Entry, *, strict: bool) -> None:
+    """What this request, or this model, cannot do, in the contract's order (§4.2).
+
+    Where it is `strict`, a gap is filled by a template only, as in Ollama, and not by the vocabulary's tokens.
+    """
     if asked.raw and (asked.template or asked.system or asked.context is not None):
         raise OllamaFault(400, "raw mode does not support template, system, or context")
     check_generates(entry, asked.model, "generate")
-    if asked.suffix and "insert" not in entry.capabilities:
+    fills = entry.places_suffix or (not strict and "insert" in entry.capabilities)
+    if asked.suffix and not fills:
         raise OllamaFault(400, f"{entry.parsed.full} does not support insert")
     if asked.images and asked.prompt:
         raise OllamaFault(400, f'"{asked.model}" does not support images')

@@ -69,18 +69,13 @@ class ShowRequest(Struct, kw_only=True):
 def check(request: Base) -> None:
     """What can be refused before the model is looked up, in the contract's order (§4.2)."""
     keep_alive(request)
-    check_think(request.think)
+    accepted = '"high", "medium", "low", "max", true, or false'
+    if isinstance(request.think, str) and request.think not in THINK_LEVELS:
+        raise OllamaFault(400, f'invalid think value: "{request.think}" (must be {accepted})')
+    if not isinstance(request.think, bool | str | None):
+        raise OllamaFault(400, f"think must be a boolean or string ({accepted})")
     if not 0 <= request.top_logprobs <= 20:
         raise OllamaFault(400, "top_logprobs must be between 0 and 20")
-
-
-def check_think(think: object) -> None:
-    """A bool, a level or nothing. Raises OllamaFault."""
-    accepted = '"high", "medium", "low", "max", true, or false'
-    if isinstance(think, str) and think not in THINK_LEVELS:
-        raise OllamaFault(400, f'invalid think value: "{think}" (must be {accepted})')
-    if not isinstance(think, bool | str | None):
-        raise OllamaFault(400, f"think must be a boolean or string ({accepted})")
 
 
 def keep_alive(request: Base) -> float | None:
