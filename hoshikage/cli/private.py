@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hoshikage.cli.timings import Timings, of_usage
-from hoshikage.conversation import ChatRequest, Finished, TextDelta
+from hoshikage.conversation import ChatRequest, Finished, TextDelta, ThinkingDelta
 from hoshikage.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def private_engine(settings: Settings) -> "Iterator[tuple[Services, Wait]]":
         loop.close()
 
 
-def from_engine(services: "Services", request: ChatRequest, wait: Wait) -> Iterator[str | Timings]:
+def from_engine(services: "Services", request: ChatRequest, wait: Wait) -> Iterator[str | ThinkingDelta | Timings]:
     """The pieces of the answer, then how long it took. Raises what the chat raises."""
     from hoshikage.chat import chat
 
@@ -61,12 +61,14 @@ def from_engine(services: "Services", request: ChatRequest, wait: Wait) -> Itera
         wait(pieces.aclose())
 
 
-async def pieces_of(deltas: AsyncGenerator[object, None]) -> AsyncGenerator[str | Timings, None]:
+async def pieces_of(deltas: AsyncGenerator[object, None]) -> AsyncGenerator[str | ThinkingDelta | Timings, None]:
     started = time.perf_counter_ns()
     async with aclosing(deltas):
         async for delta in deltas:
             if isinstance(delta, TextDelta):
                 yield delta.text
+            elif isinstance(delta, ThinkingDelta):
+                yield delta
             elif isinstance(delta, Finished):
                 yield of_usage(delta.usage, time.perf_counter_ns() - started)
 
@@ -79,5 +81,5 @@ async def _left(opening: "AbstractAsyncContextManager[Services]") -> None:
     await opening.__aexit__(None, None, None)
 
 
-async def _next(pieces: AsyncGenerator[str | Timings, None]) -> str | Timings | None:
+async def _next(pieces: AsyncGenerator[str | ThinkingDelta | Timings, None]) -> str | ThinkingDelta | Timings | None:
     return await anext(pieces, None)

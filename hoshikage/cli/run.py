@@ -16,7 +16,7 @@ from hoshikage.cli.pull import followed, steps, view
 from hoshikage.cli.running import find_server
 from hoshikage.cli.text import say, warn
 from hoshikage.cli.timings import Timings, summary
-from hoshikage.conversation import ChatRequest, Message
+from hoshikage.conversation import ChatRequest, Message, ThinkingDelta
 from hoshikage.durations import keep_alive_seconds
 from hoshikage.errors import HoshikageError, ModelNotFound, RequestError
 from hoshikage.settings import Settings
@@ -33,7 +33,10 @@ LOOK_SECONDS = 1.0
 IGNORED = ("nowordwrap", "think", "hidethinking", "truncate", "dimensions")
 """Flags of Ollama's `run` for what is not there."""
 
-Reply = Callable[[list[Message]], Iterator[str | Timings]]
+Piece = str | ThinkingDelta | Timings
+"""Of an answer, or of what is thought before it; at the end, how long it took."""
+Reply = Callable[[list[Message]], Iterator[Piece]]
+DIM, NORMAL = "\x1b[2m", "\x1b[0m"
 
 
 class Line(Timings, frozen=True, kw_only=True):
@@ -75,14 +78,14 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     asked |= {"keep_alive": args.keepalive} if keep_alive is not None else {}
     address = server.addresses[0]
 
-    def reply(messages: list[Message]) -> Iterator[str | Timings]:
+    def reply(messages: list[Message]) -> Iterator[Piece]:
         return shown(from_server(address, asked, messages), lambda: loading(address, args.name), args.name)
 
     talk(prompt, reply, settings.language, verbose=args.verbose)
     return 0
 
 
-def shown(pieces: Iterator[str | Timings], look: "Look", name: str) -> Iterator[str | Timings]:
+def shown(pieces: Iterator[Piece], look: "Look", name: str) -> Iterator[Piece]:
     """On a terminal, with a bar while the model loads."""
     from hoshikage.cli.loading import with_bar
 
@@ -144,13 +147,19 @@ def talk(prompt: str, reply: Reply, language: str, *, verbose: bool) -> None:
         messages.append(Message(role="assistant", content=text))
 
 
-def printed(answer: Iterator[str | Timings]) -> tuple[str, Timings]:
-    """Print an answer as it comes; returns all of it."""
-    parts, timings = [], Timings()
+def printed(answer: Iterator[Piece]) -> tuple[str, Timings]:
+    """Print an answer as it comes; returns all of it. What is thought goes to the error output, dimmed."""
+    parts, timings, thought = [], Timings(), False
+    dim, normal = (DIM, NORMAL) if sys.stderr.isatty() else ("", "")
     for piece in answer:
         if isinstance(piece, Timings):
             timings = piece
+        elif isinstance(piece, ThinkingDelta):
+            thought = True
+            print(f"{dim}{piece.text}{normal}", end="", file=sys.stderr, flush=True)
         else:
+            if thought and not parts:
+                print("\n", file=sys.stderr, flush=True)
             parts.append(piece)
             print(piece, end="", flush=True)
     print(flush=True)
@@ -170,12 +179,14 @@ def asked_by_user(language: str) -> Iterator[str]:
             yield asked
 
 
-def from_server(address: str, asked: dict[str, object], messages: list[Message]) -> Iterator[str | Timings]:
+def from_server(address: str, asked: dict[str, object], messages: list[Message]) -> Iterator[Piece]:
     """The pieces of the server's answer, then how long it took. Raises OSError, ModelNotFound or RequestError."""
     for line in asked_lines(address, "/api/chat", {**asked, "messages": messages}):
         found = msgspec.json.decode(line, type=Line)
         if found.error:
             raise RequestError(reason=found.error)
+        if found.message and found.message.thinking:
+            yield ThinkingDelta(found.message.thinking)
         if found.message and found.message.content:
             yield found.message.content
         if found.done:
@@ -189,7 +200,7 @@ def with_private_engine(args: argparse.Namespace, prompt: str, wanted: object, s
     with private_engine(settings) as (services, wait):
         services.registry.run(args.name)
 
-        def reply(messages: list[Message]) -> Iterator[str | Timings]:
+        def reply(messages: list[Message]) -> Iterator[Piece]:
             request = ChatRequest(model=args.name, messages=tuple(messages), constraint=constraint)
             return shown(from_engine(services, request, wait), lambda: loading_here(services), args.name)
 
