@@ -20,8 +20,8 @@ def request_of(command: Generate, model: Model, projector: "Projector | None") -
     if len(parts) == 1:
         return Request(command, tokens_of(command, model))
     check_context(command.context, model)
-    if projector is None:
-        raise Unsupported(model=model.name, capability="images: it was loaded without a projector")
+    if projector is None or not projector.traits.sees:
+        raise Unsupported(model=model.name, capability="images: it was loaded without a projector for them")
     if not projector.traits.plain:
         reason = "images for this model need positions in two dimensions (M-RoPE), which are not supported yet"
         raise RequestError(reason=f"{reason}; ask it without images, or use a model as Gemma 3 or LLaVA")

@@ -39,6 +39,8 @@ def render(
 @functools.lru_cache(maxsize=32)
 def wants_parts(template: str) -> bool:
     """Whether it shows a turn's text only as a list of typed parts: tried out, since it can be written in many ways."""
+    if "type" not in template:
+        return False
     turns = [{"role": "user", "content": PROBE}]
     return not _shows(template, turns) and _shows(template, _in_parts(turns))
 

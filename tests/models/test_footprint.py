@@ -7,8 +7,9 @@ import pytest
 from msgspec import structs
 
 from fixtures.split_gguf import split
-from fixtures.tiny_gguf import make_tiny
+from fixtures.tiny_gguf import WIDTH, make_tiny
 from fixtures.tiny_lora import make_lora
+from fixtures.tiny_mmproj import make_mmproj
 from fixtures.vast_gguf import make_vast
 from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
@@ -85,3 +86,13 @@ def test_a_file_that_cannot_be_read_is_left_to_the_engine(tmp_path: Path) -> Non
     for name in ("letter.gguf", "nowhere.gguf"):
         found = estimate(load(tmp_path / name))
         assert (found.mapped, found.kv_token, found.window) == (0, 0, 0)
+
+
+def test_a_projector_counts_where_it_lies(tmp_path: Path) -> None:
+    bare = load(make_tiny(tmp_path / "text.gguf"))
+    eyes = make_mmproj(tmp_path / "eyes.gguf", text_width=WIDTH)
+    weights = sum(each.size for each in read_header(eyes).tensors)
+    both = structs.replace(bare, projector=str(eyes))
+    assert estimate(both).private - estimate(bare).private == weights > 50_000
+    there = [estimate(structs.replace(each, n_gpu_layers=-1), 80 << 30) for each in (bare, both)]
+    assert (there[1].vram - there[0].vram, there[1].private - there[0].private) == (weights, 0)

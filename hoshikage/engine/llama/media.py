@@ -36,8 +36,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """`causal`: a position of an image sees only what is before it. `plain`: its positions count up like a text's."""
+    """`sees`: it takes images. `causal`: a position of one sees only what is before it. `plain`: its positions count up
+    like a text's."""
 
+    sees: bool
     causal: bool
     plain: bool
 
@@ -54,11 +56,11 @@ class Projector:
         self.handle = M.mtmd_init_from_file(str(path).encode(), model.handle, params)
         if not self.handle:
             raise LoadFailed(reason=f"projector {path}: {'; '.join(last_errors[:3]) or 'mtmd gave no reason'}")
-        if not M.mtmd_support_vision(self.handle):
-            self.close()
-            raise LoadFailed(reason=f"projector {path}: it takes no images; leave it out of the model")
-        causal = not M.mtmd_decode_use_non_causal(self.handle, None)
-        self.traits = Traits(causal=causal, plain=not M.mtmd_decode_use_mrope(self.handle))
+        self.traits = Traits(
+            sees=M.mtmd_support_vision(self.handle),
+            causal=not M.mtmd_decode_use_non_causal(self.handle, None),
+            plain=not M.mtmd_decode_use_mrope(self.handle),
+        )
         self._model = model
         self._width = int(C.llama_model_n_embd_inp(model.handle))
 
