@@ -49,6 +49,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m compat.peers.throttled
 	$(BIN)/python -m compat.peers.returning
 	$(BIN)/python -m compat.peers.listing
+	$(BIN)/python -m compat.peers.routes
 	$(BIN)/python -m compat.peers.step_overhead
 	$(BIN)/python -m compat.peers.two_engines
 	$(BIN)/python -m compat.peers.repack

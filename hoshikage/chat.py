@@ -10,7 +10,8 @@ from contextlib import aclosing
 from hoshikage.answer import Reader
 from hoshikage.conversation import ChatRequest, Delta, Message
 from hoshikage.fitting import Fitted, uncut
-from hoshikage.generation import Backend, Prompt, check_generates, generate, rendered
+from hoshikage.generation import Backend, Prompt, check_generates, check_sees, generate, rendered
+from hoshikage.images import Images, marked, of_messages
 from hoshikage.models.entry import Entry
 from hoshikage.plan import Plan, plan_of
 
@@ -31,6 +32,7 @@ def found(backend: Backend, request: ChatRequest) -> Entry:
     """The model. Raises ModelError or Unsupported."""
     entry = backend.registry.run(request.model)
     check_generates(entry, request.model, "chat")
+    check_sees(entry, request.model, of_messages(request.messages))
     return entry
 
 
@@ -47,5 +49,7 @@ def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: ChatRequest, 
     """The turns, with the model's own ones before those of the request, but after a system message."""
     first = 1 if request.messages and request.messages[0].role == "system" else 0
     turns: tuple[Message, ...] = (*request.messages[:first], *entry.stored.messages, *request.messages[first:])
+    images = Images.of(of_messages(request.messages))
     fit = backend.fitter.fit if request.truncate else uncut
-    return Prompt(plan.text, turns, fit=fit, constrain=reader.begin if reader else None)
+    constrain = reader.begin if reader else None
+    return Prompt(plan.text, tuple(marked(turns, images.mark)), fit=fit, constrain=constrain, images=images)

@@ -10,8 +10,10 @@ from dataclasses import replace
 
 from hoshikage.answer import Reader
 from hoshikage.conversation import CompletionRequest, Delta, Message
+from hoshikage.errors import RequestError
 from hoshikage.fitting import Fitted
-from hoshikage.generation import Backend, Prompt, check_generates, generate, rendered
+from hoshikage.generation import Backend, Prompt, check_generates, check_sees, generate, rendered
+from hoshikage.images import Images, marked
 from hoshikage.models.entry import Entry
 from hoshikage.plan import Plan, plan_of
 from hoshikage.prompts import Text
@@ -34,6 +36,9 @@ def found(backend: Backend, request: CompletionRequest) -> Entry:
     """The model. Raises ModelError or Unsupported."""
     entry = backend.registry.run(request.model)
     check_generates(entry, request.model, "generate")
+    check_sees(entry, request.model, request.images)
+    if request.images and request.suffix:
+        raise RequestError(reason="images cannot be sent with a suffix: leave one of them out")
     return entry
 
 
@@ -48,14 +53,16 @@ async def continued(backend: Backend, entry: Entry, request: CompletionRequest) 
 
 def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: CompletionRequest) -> Prompt:
     """As it is where it is raw, else by the plan, with the model's own messages unless tokens stand in their place."""
-    question = Message(role="user", content=request.prompt, images=request.images)
+    images = Images.of([(f"images[{at}]", image) for at, image in enumerate(request.images)])
+    (question,) = marked([Message(role="user", content=request.prompt, images=request.images)], images.mark)
     if request.raw:
-        return Prompt(lambda _turns: lambda _ready: request.prompt, (question,))
+        return Prompt(lambda _turns: lambda _ready: question.content, (question,), images=images)
     if request.suffix:
         return gap(backend, entry, request, question)
     system = [Message(role="system", content=request.system)] if request.system else []
     history = () if request.context is not None else entry.stored.messages
-    return Prompt(plan.text, (*system, *history, question), context=request.context or (), return_tokens=True)
+    turns = (*system, *history, question)
+    return Prompt(plan.text, turns, context=request.context or (), return_tokens=True, images=images)
 
 
 def gap(backend: Backend, entry: Entry, request: CompletionRequest, question: Message) -> Prompt:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from hoshikage.engine.client import Engine
 from hoshikage.errors import EngineCrashed, FileMissing, RequestError, Unsupported
 from hoshikage.fit import room
 from hoshikage.fitting import Fit, Fitted, Fitter, Render, uncut
+from hoshikage.images import NO_IMAGES, Images
 from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
 from hoshikage.models.registry import Registry
@@ -32,6 +33,11 @@ LOAD_OPTIONS = {
     "use_mmap": "use_mmap",
 }
 """A request's options that count when it loads the model, and the fields of wire.Load they set."""
+
+NO_PROJECTOR = (
+    "images: it has no projector (mmproj); make a model that has one by a Modelfile with two FROM lines, the model's"
+    " file and the projector's"
+)
 
 log = logging.getLogger("hoshikage.generation")
 
@@ -73,6 +79,7 @@ class Backend:
             speculation=self.settings.speculation,
             draft_path=self._draft_path(entry),
             adapters=entry.stored.adapters,
+            projector=next(iter(entry.stored.projectors), ""),
         )
 
     def _draft_path(self, entry: Entry) -> str:
@@ -90,7 +97,8 @@ class Prompt:
     """The turns of a chat or of a single question, how they are rendered, and how they are made to fit.
 
     `context` is put before the text; with a `suffix`, the gap between the two is filled by the vocabulary's own tokens.
-    `constrain` is told the text and tells what the answer must be, in place of the request's constraint.
+    `constrain` is told the text and tells what the answer must be, in place of the request's constraint. `images` stand
+    in the text where it has their marks.
     """
 
     render: Render
@@ -100,6 +108,7 @@ class Prompt:
     return_tokens: bool = False
     suffix: str = ""
     constrain: Callable[[str], Constraint | None] | None = None
+    images: Images = NO_IMAGES
 
 
 async def generate(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> AsyncGenerator[Delta, None]:
@@ -124,6 +133,8 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         return_tokens=prompt.return_tokens,
         logprobs=request.logprobs,
         suffix=prompt.suffix,
+        images=prompt.images.files,
+        mark=prompt.images.mark,
     )
     wanted = backend.load(entry, options)
     with backend.admission.enter(request.owner) as ticket:
@@ -158,7 +169,11 @@ async def rendered(backend: Backend, entry: Entry, request: Request, prompt: Pro
 
 
 async def read(prompt: Prompt) -> None:
-    """Before the model is loaded, its template is read, and refused where it cannot be."""
+    """Before the model is loaded, images are checked and its template is read; either is refused where it is unusable.
+
+    Raises RequestError, and what the render() of the prompt raises."""
+    if prompt.images.files:
+        await asyncio.to_thread(prompt.images.check)
     await asyncio.to_thread(prompt.render, prompt.turns)
 
 
@@ -199,6 +214,12 @@ def check_generates(entry: Entry, name: str, what: str) -> None:
     """Raises Unsupported, with the `name` that was asked for, if the model is one for embeddings."""
     if "completion" not in entry.capabilities:
         raise Unsupported(model=name, capability=what)
+
+
+def check_sees(entry: Entry, name: str, images: Sequence[object]) -> None:
+    """Raises Unsupported, with the `name` that was asked for, if images are sent to a model without a projector."""
+    if images and "vision" not in entry.capabilities:
+        raise Unsupported(model=name, capability=NO_PROJECTOR)
 
 
 async def load(

@@ -139,11 +139,13 @@ def copied(load: Load, copies: dict[Path, Path]) -> Load:
         return str(copies.get(Path(path), path)) if path else ""
 
     adapters = tuple(map(now, load.adapters))
-    return structs.replace(load, path=now(load.path), draft_path=now(load.draft_path), adapters=adapters)
+    return structs.replace(
+        load, path=now(load.path), draft_path=now(load.draft_path), adapters=adapters, projector=now(load.projector)
+    )
 
 
 def _sets(load: Load) -> Iterator[Set]:
     for path in map(Path, filter(None, (load.path, load.draft_path))):
         with contextlib.suppress(HoshikageError, OSError):
             yield shards(path, header_of(path))
-    yield from ((Path(each),) for each in load.adapters)
+    yield from ((Path(each),) for each in (*load.adapters, load.projector) if each)

@@ -87,7 +87,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 async def unload_unregistered(registry: Registry, pool: Pool) -> None:
     """End the workers of models that are deleted or made anew, once they are idle. Raises RegistryCorrupt."""
     entries = await asyncio.to_thread(registry.entries)
-    await pool.keep_only([(entry.file, entry.stored.adapters) for entry in entries])
+    await pool.keep_only([(entry.file, entry.beside) for entry in entries])
 
 
 async def settle_digests(registry: Registry) -> None:

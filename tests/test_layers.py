@@ -19,6 +19,7 @@ ROOMS = (
     "sampling",
     "constraints",
     "conversation",
+    "images",
     "vram",
     "ramdisk",
     "engine",

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -32,6 +33,9 @@ PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir"
 TELL_SECONDS = 15
 LOG_LINES = 30
 UNPUBLISHED = ".build-"
+SOUND_GCC = 14
+"""Older ones drop most of a tile configuration before it is loaded, and AMX's first instruction traps (bug 114098)."""
+WITHOUT_AMX = "-DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__"
 
 START = """\
 ⏳ llama.cpp をコンパイルします（2 コアで 4〜8 分、このマシンで 1 回だけ）。ログ: {log}
@@ -103,10 +107,17 @@ def pinned_version(project: Path) -> str:
 
 def build_of(choice: Choice, environ: Mapping[str, str], version: str) -> Build:
     """The build for a choice of backend; the user's own CMAKE_ARGS come last, so that they win."""
-    args = " ".join(filter(None, [choice.cmake_args, environ.get("CMAKE_ARGS", "").strip()]))
+    amx = WITHOUT_AMX if breaks_amx(compiler(environ), processor()) else ""
+    args = " ".join(filter(None, [choice.cmake_args, amx, environ.get("CMAKE_ARGS", "").strip()]))
     # A CUDA build is linked to one toolkit's libraries and compiled for the GPU that is there.
     cuda = (str(nvcc_version()), str(gpu_present())) if choice.backend == "cuda" else ()
     return Build(key_of(version, args, compiler(environ), processor(), *cuda), version, choice.backend, args)
+
+
+def breaks_amx(compiler: str, flags: str) -> bool:
+    """Whether this compiler would make AMX code for this CPU that traps."""
+    found = re.search(r"\) (\d+)\.\d+", compiler)
+    return "amx_int8" in flags.split() and "clang" not in compiler and found is not None and int(found[1]) < SOUND_GCC
 
 
 def key_of(*ingredients: str) -> str:

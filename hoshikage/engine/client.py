@@ -300,7 +300,7 @@ async def _checked(
         return greeting
     if isinstance(greeting, wire.LoadRefused):
         raise LoadFailed(reason=greeting.reason)
-    what = " with ".join((load.path, *load.adapters))
+    what = " with ".join(filter(None, (load.path, *load.adapters, load.projector)))
     raise LoadCrashed(reason=f"the worker ended while loading {what}, {await _ending(process, link)}")
 
 

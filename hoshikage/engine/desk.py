@@ -3,11 +3,16 @@
 A model for vectors has no loop: nothing of a KV cache for generating is made for it.
 """
 
+from typing import TYPE_CHECKING
+
 from hoshikage.engine.embedder import Embedder, Job
 from hoshikage.engine.loop import Loop, Request
 from hoshikage.engine.speaker import Item
 from hoshikage.engine.wire import Cancel, Counters, Refused, Statistics
 from hoshikage.errors import Unsupported
+
+if TYPE_CHECKING:
+    from hoshikage.engine.llama.media import Projector
 
 Work = Request | Job | Cancel | Statistics
 
@@ -15,9 +20,10 @@ Work = Request | Job | Cancel | Statistics
 class Desk:
     """One unit of work for each of the two a step."""
 
-    def __init__(self, loop: Loop | None, embedder: Embedder) -> None:
+    def __init__(self, loop: Loop | None, embedder: Embedder, projector: "Projector | None" = None) -> None:
         self.loop = loop
         self.embedder = embedder
+        self.projector = projector
 
     @property
     def busy(self) -> bool:

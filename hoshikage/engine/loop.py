@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from hoshikage.engine import sampler
 from hoshikage.engine.cache import Cache
 from hoshikage.engine.draft import Drafter
-from hoshikage.engine.llama.batch import Batch
+from hoshikage.engine.encoder import Encoder
+from hoshikage.engine.llama.batch import Batch, Rows
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.logprobs import Logprobs
 from hoshikage.engine.output import TextOutput
 from hoshikage.engine.picker import Picker
+from hoshikage.engine.pictures import Picture, without
 from hoshikage.engine.scheduler import Chunk, Scheduler
 from hoshikage.engine.sequence import Sequence
 from hoshikage.engine.speaker import End, Item, Token, Voice
 from hoshikage.engine.wire import Cancel, Counters, Generate, Refused, Started, Statistics
-from hoshikage.errors import SequenceFailed
+from hoshikage.errors import RequestError, SequenceFailed
 
 if TYPE_CHECKING:
     from hoshikage.engine.guidance import Matcher
@@ -29,10 +31,11 @@ now = time.perf_counter_ns
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command to generate, with its tokens and the matcher of its constraint."""
+    """A command to generate, with its tokens, the images among them and the matcher of its constraint."""
 
     command: Generate
     tokens: list[int]
+    pictures: tuple[Picture, ...] = ()
     matcher: "Matcher | None" = None
 
 
@@ -60,12 +63,21 @@ class Counts:
 class Loop:
     """Owns the scheduler, the batch and the cache; no sequence grows over `window` tokens."""
 
-    def __init__(self, model: Model, cache: Cache, scheduler: Scheduler, window: int, drafter: Drafter | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        cache: Cache,
+        scheduler: Scheduler,
+        window: int,
+        drafter: Drafter | None,
+        encoder: Encoder | None = None,
+    ) -> None:
         self.model = model
         self.cache = cache
         self.window = window
         self.scheduler = scheduler
         self.drafter = scheduler.drafter = drafter
+        self.encoder = encoder
         self.counts = Counts()
         self._batch = Batch(scheduler.limits.batch)
         self._active: dict[int, Running] = {}
@@ -87,10 +99,15 @@ class Loop:
         """Decode one batch; what is to be said about it."""
         chunks, admitted = self.scheduler.plan()
         said = [self._started(s) for s in admitted]
+        if self.encoder and (awaited := self.scheduler.awaited):
+            said += self._encode(self.encoder, awaited, wait=not chunks)
+        elif not chunks:
+            said += self._starved()
         if not chunks:
-            return said + self._starved()
+            return said
         planned, rows = now(), self._fill(chunks)
-        if not self._decode():
+        seen = chunks[0].picture
+        if not self._decode(causal=not (seen and seen.whole)):
             self._after_full_cache()
             return said
         drawn = self._sample(rows)
@@ -101,6 +118,17 @@ class Loop:
         for chunk, _ in rows:
             said += self._tokens(self._active[chunk.sequence.id], chunk, drawn[chunk.sequence.id])
         return said
+
+    def _encode(self, encoder: Encoder, picture: Picture, *, wait: bool) -> list[Item]:
+        """Have it encoded beside the steps; a sequence whose picture cannot be encoded ends."""
+        if picture.failure:
+            running = next(each for each in self._active.values() if picture in each.sequence.pictures)
+            self._finish(running, "cancel")
+            return [Refused(id=running.voice.id, reason=picture.failure)]
+        encoder.want(picture)
+        if wait:
+            encoder.wait()
+        return []
 
     def save_one(self) -> bool:
         """Write a snapshot of one idle sequence that has none; False if there is no such sequence."""
@@ -113,6 +141,8 @@ class Loop:
         """Write snapshots of all that is in the cache: the worker ends."""
         for running in list(self._active.values()):
             self._finish(running, "cancel")
+        if self.encoder:
+            self.encoder.finish()
         while self.save_one():
             pass
 
@@ -128,14 +158,19 @@ class Loop:
         if len(tokens) >= limit:
             reason = "the prompt is longer than the window"
             return [Refused(id=command.id, reason=reason, tokens=len(tokens), limit=limit)]
+        if too_long := [each for each in request.pictures if each.whole and each.end - each.start > self._batch.size]:
+            length, batch = too_long[0].end - too_long[0].start, self._batch.size
+            reason = f"an image has {length} positions, to be evaluated at once, and a batch {batch}: raise N_BATCH"
+            return [Refused(id=command.id, reason=reason, code=RequestError.code)]
         sequence = Sequence(command.id, command.owner, tokens, limit, command.max_tokens, command.sampling.seed >= 0)
+        sequence.pictures = request.pictures
         voice = self._voice(command, len(tokens))
         chain = sampler.chain(command.sampling, self.model)
-        chain.accept(sampler.penalised(tokens, command.sampling))
+        chain.accept(without(sampler.penalised(tokens, command.sampling)))
         picker = Picker(chain, request.matcher, keeps_logits=command.logprobs is not None)
         self._active[command.id] = Running(sequence, voice, picker)
         self.scheduler.submit(sequence)
-        if self.drafter and command.sampling.seed < 0:
+        if self.drafter and command.sampling.seed < 0 and not request.pictures:
             self.drafter.open(command.id)
         return []
 
@@ -163,7 +198,9 @@ class Loop:
         batch.clear()
         for chunk in chunks:
             sequence, draft = chunk.sequence, chunk.draft
-            if chunk.length == 1 and chunk.output:
+            if chunk.picture:
+                row = self._put(chunk, chunk.picture)
+            elif chunk.length == 1 and chunk.output:
                 row = batch.add(sequence.tokens[chunk.start], chunk.start, sequence.slot)
             else:
                 tokens = [*sequence.tokens[chunk.start : chunk.start + chunk.length], *draft]
@@ -173,11 +210,16 @@ class Loop:
                 rows.append((chunk, row))
         return rows
 
-    def _decode(self) -> bool:
+    def _put(self, chunk: Chunk, picture: Picture) -> int:
+        first, slot, outputs = chunk.start - picture.start, chunk.sequence.slot, int(chunk.output)
+        assert isinstance(picture.rows, Rows)  # noqa: S101  the scheduler waits for them
+        return self._batch.put_rows(picture.rows, first, chunk.length, chunk.start, slot, outputs=outputs)
+
+    def _decode(self, *, causal: bool) -> bool:
         counts, started = self.counts, now()
         if self._step_ended_at:
             counts.host_ns += started - self._step_ended_at
-        done = self.cache.context.decode(self._batch)
+        done = self.cache.context.decode(self._batch, causal=causal)
         self._step_ended_at = now()
         counts.decode_ns += self._step_ended_at - started
         counts.decodes += 1
@@ -231,7 +273,7 @@ class Loop:
         if running.picker.failure:
             return [Refused(id=sequence.id, reason=running.picker.failure)]
         voice.n_evaluated = sequence.n_evaluated
-        return [End(voice, reason, tuple(sequence.tokens) if voice.return_tokens else ())]
+        return [End(voice, reason, tuple(without(sequence.tokens)) if voice.return_tokens else ())]
 
     def _starved(self) -> list[Item]:
         """No sequence finds a cell: the latest ends, so that the others go on."""

@@ -26,7 +26,7 @@ class Teller:
 
     def __init__(self, link: socket.socket, load: wire.Load) -> None:
         self._link = link
-        self._bytes = sum(_size(path) for path in (load.path, load.draft_path, *load.adapters) if path)
+        self._bytes = sum(_size(path) for path in (load.path, load.draft_path, *load.adapters, load.projector) if path)
         self._said = -STEP
         self._lock = threading.Lock()
 

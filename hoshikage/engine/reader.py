@@ -1,29 +1,35 @@
 """What becomes of a command in the worker's reader thread: tokens for the inbox, or an answer at once."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hoshikage.engine import wire
 from hoshikage.engine.constrained import Constraints, Inbox
 from hoshikage.engine.desk import Work
 from hoshikage.engine.embedder import Embedder, refused
 from hoshikage.engine.llama.model import Model
-from hoshikage.engine.loop import Request
+from hoshikage.engine.prompt import request_of
 from hoshikage.engine.speaker import Speaker
-from hoshikage.engine.tokens import answer, tokens_of
+from hoshikage.engine.tokens import answer
 from hoshikage.engine.wire_pooled import Embed, Rerank
 from hoshikage.engine.wire_tokens import Count, Detokenize, Tokenize
 from hoshikage.errors import HoshikageError
 
+if TYPE_CHECKING:
+    from hoshikage.engine.llama.media import Projector  # mtmd is only taken in where there is a projector
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What the reader thread gives commands to; tokenizing a long prompt here does not hold up the steps."""
+    """What the reader thread gives commands to; tokenizing a long prompt or scaling an image here does not hold up
+    the steps."""
 
     model: Model
     embedder: Embedder
     constraints: Constraints
     inbox: Inbox
     speaker: Speaker
+    projector: "Projector | None" = None
 
     def take(self, command: wire.Command) -> None:
         """Put the command into the inbox with its tokens, or answer it at once."""
@@ -33,7 +39,7 @@ class Reader:
             if isinstance(command, Count | Tokenize | Detokenize):
                 self.speaker.say([answer(command, self.model)])
             elif isinstance(command, wire.Generate):
-                self.constraints.admit(Request(command, tokens_of(command, self.model)))
+                self.constraints.admit(request_of(command, self.model, self.projector))
             else:
                 self.constraints.forget(command.id)
                 self.inbox.put(self._work(command))

@@ -74,6 +74,8 @@ class Residents:
     def match(self, sequence: Sequence) -> Match | None:
         """The resident that lends the longest prefix, to an exact sequence as much as was evaluated alike."""
         match = best_match(self.by_slot.values(), sequence.owner, sequence.tokens, self._usable)
+        if sequence.pictures and match is not None:
+            match = self._uncut(match, sequence)
         if match is None or not sequence.exact:
             return match
         length = reusable(match.length, match.resident.shape, len(sequence.tokens), self._batch)
@@ -83,6 +85,8 @@ class Residents:
         """Give it a slot, with as much of its prompt in it as a resident or a snapshot can lend."""
         match = self.match(sequence)
         saved = None if sequence.exact else self.memory.find(sequence.owner, sequence.tokens)
+        if saved and sequence.boundary(saved.length) != saved.length:
+            saved = None  # it ends in a picture, and may not be cut before it
         if saved and saved.length >= RESTORE_GAIN + (match.length if match else 0):
             slot, kept = self._restore(saved, match, sequence)
             if kept:
@@ -158,6 +162,14 @@ class Residents:
         """The idle resident used last of those that no snapshot holds as they are now."""
         order = [r for r in eviction_order(self.by_slot.values()) if r.saved != r.n_past]
         return order[-1] if order else None
+
+    def _uncut(self, match: Match, sequence: Sequence) -> Match | None:
+        """The match without a picture that it ends in; an exact sequence is evaluated anew, its pictures in between."""
+        if sequence.exact:
+            return None
+        length = sequence.boundary(match.length)
+        usable = length == match.length or (length > 0 and self._usable(match.resident, length))
+        return Match(match.resident, length) if usable else None
 
     def _usable(self, resident: Resident, length: int) -> bool:
         return self.memory.holds(resident.slot, length)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from hoshikage.engine import exact
 from hoshikage.engine.pace import Pace
+from hoshikage.engine.pictures import Picture
 from hoshikage.engine.prefix import common_prefix
 from hoshikage.engine.residents import Limits, Memory, Residents
 from hoshikage.engine.sequence import Sequence, State
@@ -31,7 +32,8 @@ DRAFTED_AT_MOST = 2
 class Chunk(NamedTuple):
     """`length` tokens of `sequence` from position `start`, the last of them the guess `draft`.
 
-    With `output`, the logits of the last one before the guess and of the whole guess are sampled.
+    With `output`, the logits of the last one before the guess and of the whole guess are sampled. One of a `picture` is
+    alone in its step, since its rows are no tokens.
     """
 
     sequence: Sequence
@@ -39,6 +41,7 @@ class Chunk(NamedTuple):
     length: int
     output: bool
     draft: tuple[int, ...] = ()
+    picture: Picture | None = None
 
 
 class Drafter(Protocol):
@@ -50,7 +53,7 @@ class Drafter(Protocol):
 
 
 class Scheduler:
-    """Owns the waiting and running sequences, and the residents."""
+    """Owns the waiting and running sequences, and the residents. `awaited` is the picture to be encoded next."""
 
     def __init__(self, limits: Limits, memory: Memory, *, budget_ns: int = STEP_BUDGET_NS) -> None:
         self.limits = limits
@@ -59,6 +62,8 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.step = 0
         self.drafter: Drafter | None = None
+        self.awaited: Picture | None = None
+        self._saw = False
         self._pace = Pace(budget_ns)
         self._stops: dict[int, list[int]] = {}
 
@@ -84,13 +89,38 @@ class Scheduler:
         self._stops.clear()
         admitted = self._admit() if self.waiting else []
         self._make_room()
+        ahead = (s.ahead for s in self.running if s.state is State.PREFILL)
+        self.awaited = next((picture for picture in ahead if picture and picture.rows is None), None)
+        chunks = self._picture() or self._texts()
+        return chunks, [s for s in admitted if s.state is not State.WAITING]
+
+    def _texts(self) -> list[Chunk]:
         decoding = [s for s in self.running if s.state is State.DECODE]
         chunks = [self._next_token(s, len(decoding)) for s in decoding]
         if len(decoding) < len(self.running):
             room = self.limits.batch - len(chunks)
             budget = min(room, self._pace.chunk(len(chunks))) if chunks else room
             chunks += self._prefill(min(budget, self.residents.free - len(chunks)))
-        return chunks, [s for s in admitted if s.state is not State.WAITING]
+        return chunks
+
+    def _picture(self) -> list[Chunk]:
+        """The next picture that is encoded; after each one, the others have a step."""
+        self._saw = not (self._saw and len(self.running) > 1)
+        for sequence in self.running if self._saw else ():
+            picture = sequence.ahead if sequence.state is State.PREFILL else None
+            if picture and picture.rows is not None and picture.start <= sequence.n_past:
+                count = self._wanted_of(picture, sequence)
+                if count <= self.residents.free:
+                    output = count == sequence.pending
+                    return [Chunk(sequence, sequence.n_past, count, output, picture=picture)]
+        self._saw = False
+        return []
+
+    def _wanted_of(self, picture: Picture, sequence: Sequence) -> int:
+        left, decoding = picture.end - sequence.n_past, self._decoding()
+        if picture.whole:
+            return left
+        return min(left, self.limits.batch, self._pace.chunk(decoding) if decoding else left)
 
     def commit(self, chunks: list[Chunk], sampled: Mapping[int, list[int]], elapsed_ns: int = 0) -> None:
         """The chunks are in the KV cache; `sampled` holds the new tokens by sequence id, those of drafts included."""
@@ -101,6 +131,8 @@ class Scheduler:
                 sequence.n_evaluated += chunk.length
                 prefill += chunk.length
             self.residents.extend(sequence, chunk.length, self.step, alone=len(chunks) == 1)
+            if chunk.picture and sequence.n_past >= chunk.picture.end:
+                chunk.picture.rows = None
             if chunk.output:
                 self._accept(chunk, sampled[sequence.id])
         self._pace.learn(prefill, elapsed_ns)
@@ -156,7 +188,7 @@ class Scheduler:
         found, most = None, 0
         for other in self.running:
             if other.state is State.PREFILL and other.owner == sequence.owner:
-                length = min(common_prefix(other.tokens, sequence.tokens), sequence.pending - 1)
+                length = sequence.boundary(min(common_prefix(other.tokens, sequence.tokens), sequence.pending - 1))
                 if length > max(most, other.n_past):
                     found, most = other, length
         if found is None:
@@ -191,10 +223,12 @@ class Scheduler:
         return sum(s.state is State.DECODE for s in self.running)
 
     def _wanted(self, sequence: Sequence) -> int:
-        """How many tokens its next chunk should have."""
+        """How many tokens its next chunk should have: none where a picture is next."""
+        wanted = sequence.pending
         if sequence.exact:
-            return exact.chunk(sequence.n_past, len(sequence.tokens), self.limits.batch)
-        return sequence.pending
+            wanted = exact.chunk(sequence.n_past, len(sequence.tokens), self.limits.batch)
+        picture = sequence.ahead
+        return min(wanted, max(0, picture.start - sequence.n_past)) if picture else wanted
 
     def _next_token(self, sequence: Sequence, decoding: int) -> Chunk:
         draft: tuple[int, ...] = ()
@@ -209,6 +243,7 @@ class Scheduler:
             if sequence.state is State.PREFILL and budget > 0:
                 stops = [stop - sequence.n_past for stop in self._stops.get(sequence.id, ()) if stop > sequence.n_past]
                 count = min(self._wanted(sequence), budget, *stops)
-                chunks.append(Chunk(sequence, sequence.n_past, count, count == sequence.pending))
-                budget -= count
+                if count:
+                    chunks.append(Chunk(sequence, sequence.n_past, count, count == sequence.pending))
+                    budget -= count
         return chunks

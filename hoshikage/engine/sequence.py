@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hoshikage.engine.pictures import Picture, boundary
 from hoshikage.engine.prefix import Reuse
 
 
@@ -18,7 +19,8 @@ class Sequence:
     """`tokens` is prompt and answer; the first `n_past` of them are in the KV cache under sequence id `slot`.
 
     `limit` is the most tokens it may ever have, `max_tokens` the most it may generate (-1 = up to the limit).
-    `exact`: equal prompts must give equal logits, cold or cached (engine/exact.py).
+    `pictures` are the images among its tokens, in order. `exact`: equal prompts must give equal logits, cold or cached
+    (engine/exact.py).
     `n_cached` and `reuse` tell what of the prompt was there when it was first admitted, and from where.
     """
 
@@ -37,6 +39,7 @@ class Sequence:
     reuse: Reuse = Reuse.MISS_PREFIX
     admitted: bool = False
     overtaken: int = 0
+    pictures: tuple[Picture, ...] = ()
 
     def __post_init__(self) -> None:
         self.n_prompt = len(self.tokens)
@@ -49,6 +52,15 @@ class Sequence:
     def pending(self) -> int:
         """How many of its tokens are not in the KV cache yet."""
         return len(self.tokens) - self.n_past
+
+    @property
+    def ahead(self) -> Picture | None:
+        """The first picture that is not whole in the KV cache yet; its positions may be next."""
+        return next((each for each in self.pictures if each.end > self.n_past), None)
+
+    def boundary(self, length: int) -> int:
+        """The most leading tokens up to `length` that may be cut off from the rest."""
+        return boundary(self.pictures, length)
 
     @property
     def remaining(self) -> int:

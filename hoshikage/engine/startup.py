@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hoshikage.engine import wire
 from hoshikage.engine.cache import Cache
@@ -9,10 +10,11 @@ from hoshikage.engine.desk import Desk
 from hoshikage.engine.draft import Drafter
 from hoshikage.engine.draft_model import DraftModel
 from hoshikage.engine.embedder import Embedder
+from hoshikage.engine.encoder import Encoder
 from hoshikage.engine.fingerprint import fingerprint
 from hoshikage.engine.llama import library
 from hoshikage.engine.llama.computing import Computing
-from hoshikage.engine.llama.context import Context
+from hoshikage.engine.llama.context import AT_ONCE, Context
 from hoshikage.engine.llama.devices import bytes_on, gpus
 from hoshikage.engine.llama.model import Model, Progress
 from hoshikage.engine.llama.placement import Placement
@@ -26,6 +28,9 @@ from hoshikage.engine.threads import physical_cores
 from hoshikage.errors import LoadFailed
 from hoshikage.kv_types import FIRST_CELLS, KV_TYPES
 from hoshikage.ramdisk.memory import Memory
+
+if TYPE_CHECKING:
+    from hoshikage.engine.llama.media import Projector
 
 SEQUENCES = 256
 """Sequence ids that llama.cpp has: running sequences, and idle ones that keep their prefix."""
@@ -62,28 +67,46 @@ def desk(model: Model, load: wire.Load) -> Desk:
     """What serves the model; one that cannot generate gets no cache, but room for vectors. Raises LoadFailed."""
     window, budget_ns = min(load.n_ctx or POOLED_CELLS, model.trained), load.step_ms * NS_PER_MS
     embedder = Embedder(model, computing(load), window=window, budget_ns=budget_ns)
-    if embedder.traits.generates:
-        return Desk(loop(model, load), embedder)
-    embedder.open()
-    return Desk(None, embedder)
+    if not embedder.traits.generates:
+        embedder.open()
+        return Desk(None, embedder)
+    projector = projected(model, load)
+    try:
+        return Desk(loop(model, load, projector), embedder, projector)
+    except LoadFailed:
+        if projector:
+            projector.close()
+        raise
 
 
-def loop(model: Model, load: wire.Load) -> Loop:
+def projected(model: Model, load: wire.Load) -> "Projector | None":
+    """What makes images into input, if the model has it. Raises LoadFailed."""
+    if not load.projector:
+        return None
+    from hoshikage.engine.llama.media import Projector
+
+    gpu, how = load.n_gpu_layers != 0 and library.supports_gpu(), computing(load)
+    return Projector(Path(load.projector), model, threads=how.threads, flash=load.flash, gpu=gpu)
+
+
+def loop(model: Model, load: wire.Load, projector: "Projector | None" = None) -> Loop:
     """A loop with an empty cache. Raises LoadFailed."""
     check_types(model, load)
     slots = load.num_parallel if model.keeps_state else SEQUENCES - 1
     most = most_cells(model, load)
     window = min(most, model.trained)
     batch, how = min(load.n_batch, window), computing(load)
+    at_once = max(AT_ONCE, batch) if projector and not projector.traits.causal else AT_ONCE
 
     def make(cells: int) -> Context:
-        return Context(model, how, cells=cells, batch=batch, slots=slots + 1)
+        return Context(model, how, cells=cells, batch=batch, slots=slots + 1, at_once=at_once)
 
     cache = Cache(make, min(most, FIRST_CELLS), slots, shelf(model, load))
     limits = Limits(slots, cache.context.cells, load.num_parallel, batch, most, thins(model, load))
     scheduler = Scheduler(limits, cache, budget_ns=load.step_ms * NS_PER_MS)
     drafter = Drafter(draft_model(model, load, window)) if load.speculation and not model.keeps_state else None
-    return Loop(model, cache, scheduler, window, drafter)
+    encoder = Encoder(lambda picture: projector.encode(picture.piece)) if projector else None
+    return Loop(model, cache, scheduler, window, drafter, encoder)
 
 
 def check_types(model: Model, load: wire.Load) -> None:
@@ -148,7 +171,8 @@ def shelf(model: Model, load: wire.Load) -> Shelf | None:
     if not places:
         return None
     window = 0 if model.keeps_state else model.window or None
-    adapters = [fingerprint([each]).hex() for each in model.adapters.files]
+    beside = [*model.adapters.files, *([Path(load.projector)] if load.projector else [])]
+    adapters = [fingerprint([each]).hex() for each in beside]
     cache = f"K {load.type_k}, V {load.type_v}{', no flash attention' if load.flash == 'off' else ''}"
     return Shelf(places, fingerprint(model.files, library.build(), cache, *adapters), window)
 

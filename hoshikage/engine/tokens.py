@@ -22,13 +22,17 @@ def answer(command: Count | Tokenize | Detokenize, model: Model) -> Counted | To
 
 def tokens_of(command: Generate, model: Model) -> list[int]:
     """What is evaluated for a command. Raises SequenceFailed or Unsupported."""
-    foreign = [token for token in command.context if not 0 <= token < model.n_vocab]
-    if foreign:
-        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
+    check_context(command.context, model)
     if command.suffix:
         before = () if command.context else specials(model).before
         return [*command.context, *before, *between(command.prompt, command.suffix, model)]
     return [*command.context, *model.tokenize(command.prompt, add_special=not command.context)]
+
+
+def check_context(tokens: Iterable[int], model: Model) -> None:
+    """Raises SequenceFailed naming the first id outside the vocabulary."""
+    if foreign := [token for token in tokens if not 0 <= token < model.n_vocab]:
+        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
 
 
 def between(prompt: str, suffix: str, model: Model) -> list[int]:

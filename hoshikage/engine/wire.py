@@ -33,7 +33,8 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
 
     `n_ctx` is the most tokens of the KV cache, 0 = what `kv_bytes` hold; `kv_bytes` 0 = a quarter of the free memory.
     Snapshots go to the first of `places`, none = no snapshots. A step takes about `step_ms` while others stream.
-    `draft_path` is a small model with the same vocabulary that guesses ahead; `adapters` are LoRA files.
+    `draft_path` is a small model with the same vocabulary that guesses ahead; `adapters` are LoRA files,
+    `projector` is what makes images into input.
     `n_gpu_layers` -1 = all, on `main_gpu` alone or, at -1, on all GPUs by the shares of `tensor_split`. `type_k` and
     `type_v` are those of the KV cache; `repack` lays weights out anew in memory of their own where that is faster.
     """
@@ -51,6 +52,7 @@ class Load(Struct, tag="load", frozen=True, kw_only=True):
     speculation: bool = True
     draft_path: str = ""
     adapters: tuple[str, ...] = ()
+    projector: str = ""
     n_threads_batch: int = 0
     type_k: str = "f16"
     type_v: str = "f16"
@@ -67,6 +69,7 @@ class Generate(Struct, tag="generate", frozen=True, kw_only=True):
 
     With a `suffix`, what comes between it and `prompt` is generated; both are plain text then, with no special tokens.
     `logprobs` is how many alternatives to each token are reported with it; None = not even the token's own.
+    `images` are whole files; number n of them stands where the prompt has `mark`, n and `]`.
     """
 
     id: int
@@ -81,6 +84,8 @@ class Generate(Struct, tag="generate", frozen=True, kw_only=True):
     constraint: Constraint | None = None
     logprobs: int | None = None
     suffix: str = ""
+    images: tuple[bytes, ...] = ()
+    mark: str = ""
 
 
 class Cancel(Struct, tag="cancel", frozen=True):

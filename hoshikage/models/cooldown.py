@@ -118,7 +118,7 @@ class Cooldown:
 
 def files_of(load: Load) -> Files:
     """All that a worker reads of a model, its own file first."""
-    return tuple(Path(each) for each in (load.path, *load.adapters, load.draft_path) if each)
+    return tuple(Path(each) for each in (load.path, *load.adapters, load.draft_path, load.projector) if each)
 
 
 def state_of(files: Files) -> State:

@@ -14,7 +14,7 @@ from hoshikage.models.names import NAMESPACE, Name, parse
 from hoshikage.models.shards import named, whole
 
 LATEST_SECONDS = 250_000_000_000  # in the year 9892, which every calendar still prints
-SERVED = ("completion", "embedding", "tools", "insert", "thinking")
+SERVED = ("completion", "embedding", "tools", "insert", "thinking", "vision")
 
 
 class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,6 +118,11 @@ class Entry(Struct, frozen=True, kw_only=True):
         return tuple(Path(path) for path in self.stored.paths)
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """What a worker loads with the weights: the adapters, and the one projector that is used."""
+        return (*self.stored.adapters, *self.stored.projectors[:1])
+
+    @property
     def stop(self) -> tuple[str, ...]:
         return self.stored.stop
 
@@ -149,6 +154,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         """What can be asked of it here, in the order of Ollama's `/api/tags`."""
         able = {*with_template(self.stored.facts.capabilities, self.stored.template)}
         able |= {"insert"} if self.places_suffix else set()
+        able |= {"vision"} if self.stored.projectors and "completion" in able else set()
         return tuple(each for each in SERVED if each in able)
 
     @property

@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 10.0
 PASSED_MOST = 100
 
 Key = tuple[Path, tuple[str, ...]]
-"""What a worker has loaded: the model's file and its adapters."""
+"""What a worker has loaded: the model's file and what it was loaded with, its adapters and its projector."""
 
 
 class State(StrEnum):

@@ -84,17 +84,18 @@ def estimate(load: Load, vram_total: int = 0) -> Footprint:
     """
     shape = shape_of(Path(load.path))
     beside = sum(shape_of(Path(each)).weights for each in (load.draft_path, *load.adapters) if each)
+    projector = shape_of(Path(load.projector)).weights if load.projector else 0
     window = min(load.n_ctx or shape.trained, shape.trained)
     on_gpu = _gpu_share(load, shape) if vram_total else 0.0
     kv_token = row_bytes(load.type_k, shape.key_values) + row_bytes(load.type_v, shape.value_values)
     kv = _cells(load, shape, kv_token) * kv_token
     lifted = int(shape.upper * on_gpu)
-    wanted = lifted + int(kv * on_gpu) + (_gpu_compute(shape) if on_gpu else 0)
+    wanted = (projector if on_gpu else 0) + lifted + int(kv * on_gpu) + (_gpu_compute(shape) if on_gpu else 0)
     vram = min(vram_total, wanted)
     stays = shape.weights - lifted + beside
     repacked = int(shape.repackable * (1 - on_gpu)) if load.repack else 0
     private = WORKER_BYTES + shape.vocabulary * TOKEN_BYTES + _compute(load, shape) + int(kv * (1 - on_gpu))
-    private += wanted - vram
+    private += wanted - vram + (0 if on_gpu else projector)
     mapped = stays - repacked if load.use_mmap else 0
     return Footprint(
         mapped=mapped,

@@ -12,7 +12,7 @@ from hoshikage.models.footprint import Footprint
 
 
 def key_of(load: Load) -> Key:
-    return Path(load.path), load.adapters
+    return Path(load.path), (*load.adapters, *([load.projector] if load.projector else []))
 
 
 @dataclass(slots=True, eq=False)

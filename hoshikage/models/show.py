@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import UNSET, Struct, UnsetType
 
+from hoshikage.models import headers
 from hoshikage.models.entry import Entry
 from hoshikage.models.gguf import Array, Header, Tensor, read_header
 from hoshikage.models.modelfile import Modelfile, listed
@@ -73,7 +74,7 @@ def shown(
 
 
 def header_of(path: str, *, verbose: bool) -> Header:
-    return read_header(Path(path), EVERY_ELEMENT) if verbose else read_header(Path(path))
+    return read_header(Path(path), EVERY_ELEMENT) if verbose else headers.header_of(Path(path))
 
 
 def tensor(found: Tensor) -> TensorShown:

@@ -3,7 +3,7 @@
 import datetime
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -16,6 +16,7 @@ TEMPLATE_BYTES_MAX = 1 << 20
 PROMPT_CHARACTERS_MAX = 1 << 28
 LEVELS = {"max": "high"}
 """Levels that templates do not know, and the ones in their place."""
+PROBE = "what is shown"
 INDENTED = 1000
 """Lines that JSON is taken to have, where it is indented."""
 
@@ -30,17 +31,47 @@ def render(
     think: Think = None,
 ) -> str:
     """The prompt for the assistant's next turn. Raises TemplateFailed with the template's own reason and line."""
+    turns = [turn(message) for message in messages]
+    given = {"tools": list(tools) or None, **thinking(think)}
+    return _rendered(template, _in_parts(turns) if wants_parts(template) else turns, bos, eos, given)
+
+
+@functools.lru_cache(maxsize=32)
+def wants_parts(template: str) -> bool:
+    """Whether it shows a turn's text only as a list of typed parts: tried out, since it can be written in many ways."""
+    turns = [{"role": "user", "content": PROBE}]
+    return not _shows(template, turns) and _shows(template, _in_parts(turns))
+
+
+def _in_parts(turns: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Images are marks in the text here: mtmd puts around them what the model wants, not the template."""
+    return [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+
+
+def _shows(template: str, turns: Sequence[Mapping[str, object]]) -> bool:
+    try:
+        return PROBE in _rendered(template, turns, "", "")
+    except TemplateFailed:
+        return False
+
+
+def _rendered(
+    template: str,
+    turns: Sequence[Mapping[str, object]],
+    bos: str,
+    eos: str,
+    given: Mapping[str, object] | None = None,
+) -> str:
     BOUNDS.set(Bounds())
     try:
         chunks = _compiled(template).generate(
-            messages=[turn(message) for message in messages],
+            messages=turns,
             add_generation_prompt=True,
             bos_token=bos,
             eos_token=eos,
-            tools=list(tools) or None,
             raise_exception=_refuse,
             strftime_now=_now,
-            **thinking(think),
+            **(given or {"tools": None}),
         )
         return _joined(chunks)
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:

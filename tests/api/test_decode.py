@@ -81,7 +81,7 @@ def test_null_is_absence_and_keys_fold_case() -> None:
 
 def test_null_in_a_list_is_an_element_without_a_value() -> None:
     found = decode(b'{"context":[1,null],"images":[null]}', GenerateRequest)
-    assert (found.context, found.images) == ([1, 0], [""])
+    assert (found.context, found.images) == ([1, 0], [b""])
 
 
 def test_null_alone_is_an_empty_request() -> None:

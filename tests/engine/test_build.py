@@ -51,8 +51,24 @@ def test_the_key_changes_with_every_ingredient() -> None:
 
 def test_the_users_cmake_args_come_last() -> None:
     made = build.build_of(Choice("cuda"), {"CMAKE_ARGS": "-DGGML_NATIVE=off"}, "1")
-    assert made.cmake_args == "-DGGML_CUDA=on -DGGML_NATIVE=off"
+    assert made.cmake_args.startswith("-DGGML_CUDA=on ")
+    assert made.cmake_args.endswith(" -DGGML_NATIVE=off")
     assert made.key != build.build_of(Choice("cuda"), {}, "1").key
+
+
+@pytest.mark.parametrize(
+    ("compiler", "flags", "broken"),
+    [
+        ("cc (Debian 12.2.0-14+deb12u1) 12.2.0", "amx_int8 amx_tile avx2", True),
+        ("gcc-13 (Ubuntu 13.2.0-23ubuntu4) 13.2.0", "amx_int8", True),
+        ("cc (Debian 14.2.0-19) 14.2.0", "amx_int8 amx_tile", False),
+        ("cc (Debian 12.2.0-14+deb12u1) 12.2.0", "avx2 avx512f", False),
+        ("Debian clang version 14.0.6", "amx_int8", False),
+        ("none", "amx_int8", False),
+    ],
+)
+def test_amx_is_left_out_where_the_compiler_breaks_it(compiler: str, flags: str, broken: bool) -> None:
+    assert build.breaks_amx(compiler, flags) is broken
 
 
 def test_a_cuda_build_belongs_to_its_toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

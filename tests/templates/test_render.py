@@ -4,7 +4,7 @@ import pytest
 
 from hoshikage.conversation import Message
 from hoshikage.errors import TemplateFailed
-from hoshikage.templates.render import render
+from hoshikage.templates.render import render, wants_parts
 
 CHATML = (
     "{% for message in messages %}"
@@ -58,3 +58,25 @@ def test_a_syntax_error_names_its_line() -> None:
 def test_a_hostile_template_is_refused(attack: str) -> None:
     with pytest.raises(TemplateFailed):
         rendered(attack)
+
+
+PARTS = (
+    "{% for m in messages %}{{ m.role }}:{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}"
+    "{% elif part.type == 'image' %}<image>{% endif %}{% endfor %};{% endfor %}"
+)
+
+
+def test_a_template_that_wants_typed_parts_gets_them() -> None:
+    assert wants_parts(PARTS)
+    assert render(PARTS, [Message(role="user", content="[img-0]Hi")], bos="", eos="") == "user:[img-0]Hi;"
+
+
+def test_a_template_that_takes_texts_gets_texts() -> None:
+    either = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}no{% endif %}{% endfor %}"
+    assert not wants_parts(either)
+    assert render(either, [Message(role="user", content="Hi")], bos="", eos="") == "Hi"
+
+
+def test_a_template_that_fails_wants_no_parts() -> None:
+    assert not wants_parts("{{ raise_exception('never') }}")
+    assert not wants_parts("nothing")

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.inspect import (
     BoolType,
+    BytesType,
     DictType,
     Field,
     FloatType,
@@ -29,10 +30,13 @@ from msgspec.inspect import (
 from starlette.requests import Request
 
 from hoshikage.api.errors import OllamaFault
+from hoshikage.api.ollama import base64
 from hoshikage.api.ollama.syntax import quoted, reason
 
 GoMap = Meta(extra={"go": "map[string]interface {}"})
 """Annotates a dict."""
+GoImage = Meta(extra={"go": "api.ImageData"})
+"""Annotates bytes, which are base64 in JSON."""
 
 T = TypeVar("T", bound=Struct)
 
@@ -117,6 +121,8 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
         raise OllamaFault(400, f"json: cannot unmarshal {shown} into Go struct field {root}.{path} of type {go}")
     if isinstance(inner, IntType):
         return int(value)
+    if isinstance(inner, BytesType):
+        return _bytes(value)
     if isinstance(inner, StructType):
         return _fields(value, inner, root, f"{path}.")
     if isinstance(inner, ListType | VarTupleType):
@@ -136,8 +142,15 @@ def _bare(wanted: Type) -> Type:
 def _zero(wanted: Type) -> Any:
     """What null is in a list: the element that nothing was read into."""
     inner = wanted.type if isinstance(wanted, Metadata) else wanted
-    zeros: dict[type, Any] = {StrType: "", IntType: 0, FloatType: 0.0, BoolType: False, ListType: []}
+    zeros: dict[type, Any] = {StrType: "", BytesType: "", IntType: 0, FloatType: 0.0, BoolType: False, ListType: []}
     return zeros.get(type(inner), {})
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.decoded(text)
+    except ValueError as error:
+        raise OllamaFault(400, str(error)) from error
 
 
 def is_number(value: object) -> bool:
@@ -151,7 +164,7 @@ def is_number(value: object) -> bool:
 def _fits(value: Any, wanted: Type) -> bool:
     number = is_number(value)
     match wanted:
-        case StrType():
+        case StrType() | BytesType():
             return isinstance(value, str)
         case BoolType():
             return isinstance(value, bool)

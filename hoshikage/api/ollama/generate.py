@@ -48,8 +48,6 @@ def refuse(asked: GenerateRequest, entry: Entry, *, strict: bool) -> None:
     fills = entry.places_suffix or (not strict and "insert" in entry.capabilities)
     if asked.suffix and not fills:
         raise OllamaFault(400, f"{entry.parsed.full} does not support insert")
-    if asked.images and asked.prompt:
-        raise OllamaFault(400, f'"{asked.model}" does not support images')
 
 
 def body(text: str, thinking: str = "", _calls: Sequence[object] = ()) -> dict[str, Any]:

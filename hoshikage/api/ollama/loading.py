@@ -22,7 +22,7 @@ def unloads(asked: Base) -> bool:
 
 async def unloaded(request: Request, entry: Entry, asked: Base, body: Body) -> Response:
     """Nothing else of such a request is looked at (contract §4.2)."""
-    await services(request).pool.unload(entry.file, entry.stored.adapters)
+    await services(request).pool.unload(entry.file, entry.beside)
     return emptied(asked.model, body, "unload")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import Struct, field
 
 from hoshikage.api.errors import OllamaFault
-from hoshikage.api.ollama.decode import GoMap
+from hoshikage.api.ollama.decode import GoImage, GoMap
 from hoshikage.api.ollama.format import constraint_of
 from hoshikage.api.ollama.options import options_of
 from hoshikage.api.ollama.wire_tools import Tool, ToolCall, Tools, call_of, tool_of
@@ -14,6 +14,7 @@ from hoshikage.conversation import CompletionRequest as Completion
 from hoshikage.conversation import Message as Turn
 from hoshikage.durations import keep_alive_seconds
 
+Image = Annotated[bytes, GoImage]
 THINK_LEVELS = ("high", "medium", "low", "max")
 
 
@@ -21,7 +22,7 @@ class Message(Struct, kw_only=True):
     role: str = ""
     content: str = ""
     thinking: str = ""
-    images: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
     tool_name: str = ""
     tool_call_id: str = ""
@@ -55,7 +56,7 @@ class GenerateRequest(Base, kw_only=True):
     template: str = ""
     context: list[int] | None = None
     raw: bool = False
-    images: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
 
 
 class ShowRequest(Struct, kw_only=True):
@@ -89,8 +90,6 @@ def keep_alive(request: Base) -> float | None:
 
 
 def to_chat(request: ChatRequest, owner: str) -> Chat:
-    if any(message.images for message in request.messages):
-        raise OllamaFault(400, f'"{request.model}" does not support images')
     return Chat(
         model=request.model,
         owner=owner,
@@ -110,6 +109,7 @@ def turn(message: Message) -> Turn:
         role=message.role.lower(),
         content=message.content,
         thinking=message.thinking,
+        images=tuple(message.images),
         tool_calls=tuple(map(call_of, message.tool_calls)),
         tool_name=message.tool_name,
         tool_call_id=message.tool_call_id,
@@ -132,4 +132,5 @@ def to_completion(request: GenerateRequest, owner: str) -> Completion:
         template=request.template or None,
         raw=request.raw,
         context=None if request.context is None else tuple(request.context),
+        images=tuple(request.images),
     )

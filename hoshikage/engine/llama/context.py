@@ -11,6 +11,8 @@ from hoshikage.engine.llama.model import Model
 from hoshikage.errors import LoadFailed, SequenceFailed
 
 NO_SLOT = 1
+AT_ONCE = 512
+"""Tokens that llama.cpp computes at once."""
 CACHE_TYPE = re.compile(r"V cache|cache type")
 WAY_OUT = "; KV_TYPE_K=f16 with KV_TYPE_V=f16 fits every model"
 
@@ -18,14 +20,16 @@ WAY_OUT = "; KV_TYPE_K=f16 with KV_TYPE_V=f16 fits every model"
 class Context:
     """The KV cache and the decode of one model. `slots` sequence ids share `cells` tokens of one unified cache.
 
-    `window` is that of its sliding-window layers in tokens, 0 if it has none. Raises LoadFailed if the memory cannot
-    be had.
+    `window` is that of its sliding-window layers in tokens, 0 if it has none; `at_once` is the most that one call may
+    have where it must not be computed in parts. Raises LoadFailed if the memory cannot be had.
     """
 
-    def __init__(self, model: Model, computing: Computing, *, cells: int, batch: int, slots: int) -> None:
+    def __init__(
+        self, model: Model, computing: Computing, *, cells: int, batch: int, slots: int, at_once: int = AT_ONCE
+    ) -> None:
         params = computing.params()
         rows = max(batch, slots)  # llama.cpp wants room for an output of each sequence
-        params.n_ctx, params.n_batch, params.n_ubatch = max(cells, rows), rows, min(rows, 512)
+        params.n_ctx, params.n_batch, params.n_ubatch = max(cells, rows), rows, min(rows, at_once)
         params.n_seq_max, params.kv_unified = slots, True
         last_errors.clear()
         self._model = model
@@ -47,9 +51,16 @@ class Context:
     def cells(self) -> int:
         return int(C.llama_n_ctx(self.handle))
 
-    def decode(self, batch: Batch) -> bool:
-        """Evaluate the batch; False if the KV cache has no room for it. Raises SequenceFailed otherwise."""
+    def decode(self, batch: Batch, *, causal: bool = True) -> bool:
+        """Evaluate the batch; False if the KV cache has no room for it. Raises SequenceFailed otherwise.
+
+        Where it is not `causal`, all of it sees all of it.
+        """
+        if not causal:
+            C.llama_set_causal_attn(self.handle, False)
         code = C.llama_decode(self.handle, batch.struct)
+        if not causal:
+            C.llama_set_causal_attn(self.handle, True)
         if code not in {0, NO_SLOT}:
             raise SequenceFailed(reason=f"llama_decode returned {code}")
         return bool(code == 0)

@@ -27,7 +27,7 @@ def forget() -> None:
 
 
 @C.llama_log_callback  # type: ignore[untyped-decorator]
-def _on_log(level: int, text: bytes, _user: object) -> None:
+def on_log(level: int, text: bytes, _user: object) -> None:
     line = text.decode("utf-8", "replace").strip()
     if line:
         log.log(LEVELS.get(level, logging.DEBUG), "%s", line)
@@ -41,7 +41,7 @@ def _on_log(level: int, text: bytes, _user: object) -> None:
 
 def start() -> None:
     """Once a process, before anything else here."""
-    C.llama_log_set(_on_log, ctypes.c_void_p(0))
+    C.llama_log_set(on_log, ctypes.c_void_p(0))
     C.llama_backend_init()
 
 

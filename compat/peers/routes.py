@@ -1,0 +1,170 @@
+"""How long the routes take that need no model, with 200 models registered.
+
+Targets: at most 5 ms at the median while nothing else is asked, at most 50 ms at the 99th percentile while 8 streams
+decode. The models are links to one tiny file; the one that decodes is the starter.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from fixtures.tiny_gguf import make_tiny
+from tests.conftest import pulled
+from tests.program import hoshikage, serve
+
+MODELS, STREAMS = 200, 8
+IDLE_CALLS, BUSY_CALLS = 60, 100
+MEDIAN_MS, P99_MS = 5.0, 50.0
+DATA = b"a blob"
+DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
+STORY = {"model": "starter", "prompt": "Tell me a very long story.", "options": {"num_predict": 400, "stop": []}}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, and the status that it must have."""
+
+    method: str
+    path: str
+    body: object = None
+    status: int = 200
+
+    @property
+    def key(self) -> str:
+        """Tells it from the others, for people too."""
+        name = self.body.get("model", "") if isinstance(self.body, dict) else ""
+        ends = "" if self.status == 200 else f" → {self.status}"
+        return " ".join(filter(None, (self.method, self.path.replace(DIGEST, ":digest"), name))) + ends
+
+
+CALLS = (
+    Call("GET", "/"),
+    Call("HEAD", "/"),
+    Call("GET", "/api/version"),
+    Call("GET", "/api/status"),
+    Call("GET", "/api/tags"),
+    Call("GET", "/api/ps"),
+    Call("POST", "/api/show", {"model": "model-7"}),
+    Call("POST", "/api/show", {"model": "starter"}),
+    Call("POST", "/api/copy", {"source": "model-7", "destination": "copied"}),
+    Call("DELETE", "/api/delete", {"model": "copied"}),
+    Call("HEAD", f"/api/blobs/{DIGEST}"),
+    Call("POST", f"/api/blobs/{DIGEST}", DATA.decode()),
+    Call("POST", "/api/chat", {"model": "nope"}, 404),
+    Call("POST", "/api/generate", {"model": "nope"}, 404),
+    Call("POST", "/api/embed", {"model": "nope"}, 404),
+    Call("POST", "/api/create", {"model": "x"}, 400),
+    Call("POST", "/api/push", {"model": "model-7"}, 501),
+    Call("POST", "/api/me", status=401),
+    Call("POST", "/api/experimental/web_search", {}, 403),
+    Call("GET", "/api/nope", status=404),
+    Call("GET", "/v1/models"),
+    Call("GET", "/v1/models/model-7"),
+    Call("GET", "/v1/status"),
+)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        register(home, make_tiny(home / "tiny.gguf"))
+        with serve(home, pulled("starter")) as program:
+            httpx.post(f"{program.url}/api/blobs/{DIGEST}", content=DATA).raise_for_status()
+            idle = measured(program.url, IDLE_CALLS)
+            with streams(program.url):
+                busy = measured(program.url, BUSY_CALLS)
+    print(f"{MODELS} models; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs\n")
+    print(f"| request | idle: median (≤ {MEDIAN_MS:g} ms) | p99 | {STREAMS} streams: median | p99 (≤ {P99_MS:g} ms) |")
+    print("|---|---|---|---|---|")
+    return max([told(each.key, idle[each.key], busy[each.key]) for each in CALLS])
+
+
+def told(what: str, idle: list[float], loaded: list[float]) -> int:
+    """Print a row; 1 if a target was missed."""
+    middle, worst = statistics.median(idle), p99(loaded)
+    missed = [mark for mark, bad in (("idle", middle > MEDIAN_MS), ("busy", worst > P99_MS)) if bad]
+    cells = (f"{middle:.1f}", f"{p99(idle):.1f}", f"{statistics.median(loaded):.1f}", f"{worst:.1f}")
+    print(f"| {what}{' **missed**' if missed else ''} | {' | '.join(cells)} |", flush=True)
+    return int(bool(missed))
+
+
+def p99(times: list[float]) -> float:
+    return sorted(times)[max(0, len(times) * 99 // 100 - 1)]
+
+
+def measured(url: str, calls: int) -> dict[str, list[float]]:
+    """Milliseconds of each call on one connection; all kinds in turn, so that a bad moment meets all of them."""
+    found: dict[str, list[float]] = {each.key: [] for each in CALLS}
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    for _ in range(calls):
+        for each in CALLS:
+            found[each.key].append(timed(connection, each))
+    connection.close()
+    return found
+
+
+def timed(connection: http.client.HTTPConnection, call: Call) -> float:
+    body = call.body if isinstance(call.body, str | None) else json.dumps(call.body)
+    started = time.perf_counter()
+    connection.request(call.method, call.path, body)
+    reply = connection.getresponse()
+    reply.read()
+    taken = time.perf_counter() - started
+    assert reply.status == call.status, f"{call}: {reply.status}"
+    return taken * 1000
+
+
+@contextmanager
+def streams(url: str) -> Iterator[None]:
+    """Eight answers that are always under way, from before the context until its end."""
+    over, begun = threading.Event(), [threading.Event() for _ in range(STREAMS)]
+
+    def ask(number: int) -> None:
+        while not over.is_set():
+            with httpx.stream("POST", f"{url}/api/generate", json=STORY, timeout=600) as reply:
+                for _ in reply.iter_lines():
+                    begun[number].set()
+                    if over.is_set():
+                        break
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(STREAMS)]
+    for each in threads:
+        each.start()
+    for event in begun:
+        event.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        for each in threads:
+            each.join()
+
+
+def register(home: Path, file: Path) -> None:
+    """One model is added, the others are written into the map as they would be after as many times."""
+    links = [file.with_name(f"model-{number}.gguf") for number in range(MODELS)]
+    for link in links:
+        link.symlink_to(file)
+    added = hoshikage(home, "add", str(links[0]), "model-0")
+    assert added.returncode == 0, added.stderr
+    map_file = home / "models/model_map.json"
+    entry = msgspec.json.decode(map_file.read_bytes(), type=dict[str, dict[str, object]])["model-0"]
+    map_file.write_bytes(msgspec.json.encode({link.stem: {**entry, "path": str(link)} for link in links}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
