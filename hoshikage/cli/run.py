@@ -149,7 +149,8 @@ def talk(prompt: str, reply: Reply, language: str, *, verbose: bool) -> None:
 
 def printed(answer: Iterator[Piece]) -> tuple[str, Timings]:
     """Print an answer as it comes; returns all of it. What is thought goes to the error output, dimmed."""
-    parts, timings, thought = [], Timings(), False
+    parts: list[str] = []
+    timings, thought = Timings(), False
     dim, normal = (DIM, NORMAL) if sys.stderr.isatty() else ("", "")
     for piece in answer:
         if isinstance(piece, Timings):

@@ -76,6 +76,19 @@ def test_vector_14_not_to_think_is_fine_and_to_think_somehow_is_not(client: http
         assert error(generate(each, think="x")) == (400, text)
 
 
+def test_vector_14_strict_to_think_is_refused(strict: httpx.Client) -> None:
+    assert error(generate(strict, think=True)) == (400, f'"{NAME}" does not support thinking')
+    loading = strict.post("/api/chat", json={"model": NAME, "think": "high"})
+    assert error(loading) == (400, f'"{NAME}" does not support thinking')
+
+
+def test_strictly_tools_are_refused_where_the_template_has_none(strict: httpx.Client) -> None:
+    asked = {"model": NAME, "messages": [{"role": "user", "content": "hi"}], "tools": [{"function": {"name": "f"}}]}
+    text = f"registry.ollama.ai/library/{NAME}:latest does not support tools"
+    assert error(strict.post("/api/chat", json=asked)) == (400, text)
+    assert strict.post("/api/chat", json={"model": NAME, "tools": []}).json()["done_reason"] == "load"
+
+
 def test_vector_15_raw_takes_no_system_prompt(client: httpx.Client) -> None:
     text = "raw mode does not support template, system, or context"
     for field, value in {"system": "x", "template": "x", "context": []}.items():

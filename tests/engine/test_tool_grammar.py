@@ -40,7 +40,9 @@ async def test_a_forced_answer_is_one_call_with_fitting_arguments(engine: Engine
     asked = ask(row.forced(TOOLS), prompt="The weather in Paris:\n", temperature=1.0, seed=seed)
     text, end = await said(engine, asked)
     parser = row.parser(TOOLS, "")
-    (call,) = [*parser.feed(text), *parser.end()]
+    events = [*parser.feed(text), *parser.end()]
+    call = events[0]
     assert isinstance(call, ToolCall)
+    assert events == [call]
     wanted = {"get_weather": {"city", "days"}, "now": set()}
     assert (set(call.arguments), end.reason) == (wanted[call.name], "stop")
