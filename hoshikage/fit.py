@@ -83,6 +83,9 @@ class Chat:
 
     def _asked(self, place: int) -> bool:
         """Whether a request ended with this turn, as far as the chat tells."""
-        if place + 1 == len(self.turns):
+        following = place + 1
+        while following < len(self.turns) and self.turns[following].role == "system":
+            following += 1
+        if following == len(self.turns):
             return True
-        return self.turns[place + 1].role == "assistant" and self.turns[place].role != "assistant"
+        return self.turns[following].role == "assistant" and self.turns[place].role != "assistant"
