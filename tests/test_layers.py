@@ -142,7 +142,9 @@ def module_name(path: Path) -> str:
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
-    written = [path for top in ("hoshikage", "compat", "tests", "fixtures") for path in (ROOT.parent / top).rglob("*.py")]
+    written = [
+        path for top in ("hoshikage", "compat", "tests", "fixtures") for path in (ROOT.parent / top).rglob("*.py")
+    ]
     assert not [str(path) for path in written if path.read_text(encoding="utf-8").count("\n") > 400]
 
 
