@@ -18,6 +18,9 @@ from hoshikage.settings import Settings
 
 HELP = "serve the registered models"
 BACKLOG = 1024
+KEEP_ALIVE_SECONDS = 20
+"""How long a connection may be idle. Clients keep theirs for 5 s (httpx) to 15 s (aiohttp, in Open WebUI), and whoever
+asks has to be the first to close: a request that meets a closing connection fails."""
 UNREAD_MESSAGES = 2
 """Of a client, 64 KiB each, that wait for the app: enough for an end of the body and a client that has left."""
 
@@ -109,6 +112,7 @@ async def serve(settings: Settings, sockets: list[socket.socket], *, insecure: b
     config.bind = [f"fd://{each.fileno()}" for each in sockets]
     config.include_server_header = False
     config.graceful_timeout = settings.stop_timeout_seconds + LAST_WORDS_SECONDS
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     config.loglevel = "WARNING"
     config.max_app_queue_size = UNREAD_MESSAGES
     async with open_services(settings) as services:
