@@ -39,7 +39,9 @@ def ask(client: httpx.Client, model: str, **more: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("model", ["named", "known"])
-def test_16_prompt_and_suffix_stand_between_the_vocabularys_tokens(client: httpx.Client, model: str) -> None:
+def test_vector_16_ours_prompt_and_suffix_stand_between_the_vocabularys_tokens(
+    client: httpx.Client, model: str
+) -> None:
     found = ask(client, model).json()
     before, after, here = 3, 4, 5
     assert found["context"][:7] == [before, *tokens("ab"), after, *tokens("cd"), here]
@@ -67,13 +69,13 @@ def test_raw_sends_the_prompt_alone(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["ab", ""])
-def test_16_a_model_that_cannot_says_so_in_ollamas_words(client: httpx.Client, prompt: str) -> None:
+def test_vector_16_ours_a_model_that_cannot_says_so_in_ollamas_words(client: httpx.Client, prompt: str) -> None:
     reply = ask(client, "plain", prompt=prompt)
     error = "registry.ollama.ai/library/plain:latest does not support insert"
     assert (reply.status_code, reply.json()) == (400, {"error": error})
 
 
-def test_16_strictly_only_a_template_fills_a_gap(client: httpx.Client, folder: Path) -> None:
+def test_vector_16_strictly_only_a_template_fills_a_gap(client: httpx.Client, folder: Path) -> None:
     with serve(folder / "home", OLLAMA_STRICT="1") as program, program.client() as strict:
         error = "registry.ollama.ai/library/named:latest does not support insert"
         reply = ask(strict, "named")
