@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hoshikage.api.errors import OllamaFault
+from hoshikage.api.errors import ASKED_MODEL, OllamaFault
 from hoshikage.api.http import owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.loading import loaded, unloaded, unloads, warnings_of
@@ -25,6 +25,7 @@ async def chat(request: Request) -> Response:
     if not asked.model.strip():
         raise OllamaFault(400, "model is required")
     backend = services(request).backend
+    setattr(request.state, ASKED_MODEL, asked.model)
     entry = backend.registry.run(asked.model)
     if not asked.messages and unloads(asked):
         return await until_disconnect(request, unloaded(request, entry, asked, body))
