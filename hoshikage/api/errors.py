@@ -77,6 +77,10 @@ class OllamaFault(Exception):
         super().__init__(text)
 
 
+class StreamFault(OllamaFault):
+    """A refusal that takes the place of a stream's first line."""
+
+
 class OpenAIFault(Exception):
     """A refusal with the field it is about."""
 

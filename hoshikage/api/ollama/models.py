@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw, structs
@@ -47,9 +48,16 @@ async def list_tags(request: Request) -> Response:
 
 async def ps(request: Request) -> Response:
     found = services(request)
-    entries = {entry.name: entry for entry in found.registry.entries()}
-    models = [running(each, entries[each.name]) for each in found.pool.held() if each.name in entries]
-    return json_reply({"models": models})
+    entries = found.registry.entries()
+    shared = [(each, entry) for each in found.pool.held() if (entry := entry_of(each, entries)) is not None]
+    return json_reply({"models": [running(each, entry) for each, entry in shared]})
+
+
+def entry_of(loaded: Loaded, entries: Sequence[Entry]) -> Entry | None:
+    """By the name that loaded it; once that is deleted, by another one that stands for the same files."""
+    named = (entry for entry in entries if entry.name == loaded.name)
+    same = (entry for entry in entries if (entry.file, entry.beside) == loaded.key)
+    return next(named, None) or next(same, None)
 
 
 def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
