@@ -5,6 +5,19 @@ const STORY = [{ role: "user", content: "Tell me a very long story about a river
 const HELLO = [{ role: "user", content: "Say hello." }];
 const LIKES = { type: "object", properties: { likes: { enum: ["tea", "coffee"] } }, required: ["likes"] };
 
+const TOOL = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "The weather of a city",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+};
+const QUESTION = { role: "user", content: "What is the weather in Paris?" };
+const CALLING = { role: "assistant", content: "", tool_calls: [{ function: { name: "get_weather", arguments: { city: "Paris" } } }] };
+const THINKING = { role: "assistant", thinking: "It is easy.", content: "It is sunny." };
+const often = (said) => [...Array(4).fill([QUESTION, said]).flat(), QUESTION];
+
 const brief = (tokens, more = {}) => ({ model: "starter", options: { num_predict: tokens, temperature: 0 }, ...more });
 
 async function all(parts) {
@@ -36,6 +49,16 @@ const cases = {
     show: await client.show({ model: "starter" }),
     version: await client.version(),
   }),
+  tools: async (client) => {
+    const messages = often(CALLING);
+    const parts = await all(await client.chat({ model: "handy", messages, tools: [TOOL], think: false, stream: true }));
+    const calls = parts.flatMap((part) => part.message.tool_calls ?? []);
+    messages.push({ role: "assistant", content: "", tool_calls: calls });
+    messages.push({ role: "tool", content: "22 degrees", tool_name: "get_weather" });
+    const answer = await client.chat({ model: "handy", messages, tools: [TOOL], think: false });
+    return { calls: calls.map((call) => call.function), asked: parts.at(-1).prompt_eval_count, answer };
+  },
+  thinking: (client) => client.chat({ model: "handy", messages: often(THINKING), think: true }),
   unload: (client) => client.chat({ model: "starter", messages: [], keep_alive: 0 }),
   make: async (client) => ({
     made: await all(await client.create({ model: "brief", from: "starter", system: "Be brief.", stream: true })),

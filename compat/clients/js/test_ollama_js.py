@@ -60,7 +60,7 @@ def test_texts_are_embedded(ask: Ask) -> None:
 def test_models_are_listed_shown_and_running(ask: Ask) -> None:
     found = ask("models")
     assert found["loaded"]["done_reason"] == "load"
-    assert {model["name"] for model in found["list"]["models"]} == {"starter:latest", "minilm:latest"}
+    assert {"starter:latest", "minilm:latest"} <= {model["name"] for model in found["list"]["models"]}
     assert "starter:latest" in {model["name"] for model in found["ps"]["models"]}
     assert found["show"]["model_info"]["llama.context_length"] == 8192
     assert found["version"]["version"].count(".") == 2
@@ -91,3 +91,16 @@ def test_an_unknown_model_is_a_response_error(ask: Ask, case: str) -> None:
 
 def test_a_pull_that_cannot_be_is_an_error(ask: Ask) -> None:
     assert "pypi:no-such-package" in ask("pullNothing")["message"]
+
+
+def test_a_tool_is_called_in_a_stream_and_its_result_read(ask: Ask) -> None:
+    found = ask("tools")
+    assert found["calls"] == [{"name": "get_weather", "arguments": {"city": "Paris"}, "index": 0}]
+    assert found["answer"]["message"]["content"]
+    assert found["answer"]["prompt_eval_count"] > found["asked"]
+
+
+def test_thinking_is_told_apart_from_the_answer(ask: Ask) -> None:
+    answer = ask("thinking")
+    assert answer["message"]["thinking"]
+    assert "<think>" not in answer["message"]["content"]

@@ -98,12 +98,12 @@ class Page:
         self.until(lambda: self._enabled("#send-message-button"), LONG)
         self._click("#send-message-button")
 
-    def ask(self, text: str) -> str:
-        """Send it, and wait for the end of the answer; that answer."""
+    def ask(self, text: str, seconds: float = LONG) -> str:
+        """Send it, and wait so long for the end of the answer; that answer."""
         before = len(self.answers())
         self.send(text)
-        self.until(lambda: len(self.answers()) > before and self.answers()[-1].strip())
-        self.until(lambda: not self.busy())
+        self.until(lambda: len(self.answers()) > before and self.answers()[-1].strip(), seconds)
+        self.until(lambda: not self.busy(), seconds)
         return self.answers()[-1]
 
     def answers(self) -> list[str]:
