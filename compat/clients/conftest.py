@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from compat.clients.stock import HANDY, stocked
@@ -15,7 +14,15 @@ __all__ = ["minilm", "server", "starter"]
 
 @pytest.fixture(scope="session")
 def stock(starter: Path, minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """One server for all of them that need more than `starter`: with `minilm`, and `handy` for tools."""
+    """One server for all of them that need more than `starter`."""
     with stocked(tmp_path_factory.mktemp("stock") / "home", starter, minilm) as program:
-        httpx.post(f"{program.url}/api/create", json=HANDY, timeout=60).raise_for_status()
         yield program
+
+
+@pytest.fixture(scope="module")
+def handy(stock: Program) -> Iterator[None]:
+    """The model `handy`, for tools and thinking; gone afterwards, since it shares the engine of `starter`."""
+    with stock.client() as client:
+        client.post("/api/create", json=HANDY).raise_for_status()
+        yield
+        client.request("DELETE", "/api/delete", json={"model": "handy"}).raise_for_status()

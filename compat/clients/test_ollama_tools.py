@@ -8,6 +8,8 @@ import pytest
 from compat.clients.calling import ARGUMENTS, CALLED, RESULT, THOUGHT, TOOL, often
 from tests.program import Program
 
+pytestmark = pytest.mark.usefixtures("handy")
+
 
 @pytest.fixture
 def client(stock: Program) -> Iterator[ollama.Client]:

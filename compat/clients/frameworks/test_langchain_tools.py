@@ -1,10 +1,13 @@
 """Tools and thinking by LangChain against the real server."""
 
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_ollama import ChatOllama
 
 from compat.clients.calling import ARGUMENTS, QUESTION, TOOL
 from tests.program import Program
+
+pytestmark = pytest.mark.usefixtures("handy")
 
 ASKED = HumanMessage(QUESTION["content"])
 CALLED = AIMessage("", tool_calls=[{"name": "get_weather", "args": ARGUMENTS, "id": "call_1"}])

@@ -3,9 +3,12 @@
 import json
 
 import litellm
+import pytest
 
 from compat.clients.calling import ARGUMENTS, QUESTION, TOOL, often
 from tests.program import Program
+
+pytestmark = pytest.mark.usefixtures("handy")
 
 FUNCTION = {"name": "get_weather", "arguments": json.dumps(ARGUMENTS)}
 CALLED = {

@@ -1,11 +1,14 @@
 """Tools and thinking by LlamaIndex against the real server."""
 
+import pytest
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.ollama import Ollama
 
 from compat.clients.calling import ARGUMENTS, CALLED, QUESTION
 from tests.program import Program
+
+pytestmark = pytest.mark.usefixtures("handy")
 
 ASKED = ChatMessage(role="user", content=QUESTION["content"])
 CALLS = ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": CALLED["tool_calls"]})

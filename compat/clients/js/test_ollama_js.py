@@ -1,32 +1,12 @@
 """Ollama's own JavaScript client, run by node, against the real server."""
 
 import json
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from compat.clients.js.conftest import Ask
 from compat.clients.stock import until_idle
 from tests.program import Program
-
-HERE = Path(__file__).parent
-Ask = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def ask(stock: Program) -> Ask:
-    """Runs one of the cases; its result."""
-    assert (HERE / "node_modules/ollama").is_dir(), "the client is not installed: run `make compat`"
-
-    def run(case: str) -> Any:
-        command = ["node", str(HERE / "cases.mjs"), stock.url, case]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
 
 
 def test_a_chat_is_answered_with_its_counts(ask: Ask) -> None:
@@ -91,16 +71,3 @@ def test_an_unknown_model_is_a_response_error(ask: Ask, case: str) -> None:
 
 def test_a_pull_that_cannot_be_is_an_error(ask: Ask) -> None:
     assert "pypi:no-such-package" in ask("pullNothing")["message"]
-
-
-def test_a_tool_is_called_in_a_stream_and_its_result_read(ask: Ask) -> None:
-    found = ask("tools")
-    assert found["calls"] == [{"name": "get_weather", "arguments": {"city": "Paris"}, "index": 0}]
-    assert found["answer"]["message"]["content"]
-    assert found["answer"]["prompt_eval_count"] > found["asked"]
-
-
-def test_thinking_is_told_apart_from_the_answer(ask: Ask) -> None:
-    answer = ask("thinking")
-    assert answer["message"]["thinking"]
-    assert "<think>" not in answer["message"]["content"]

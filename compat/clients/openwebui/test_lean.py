@@ -82,6 +82,7 @@ def test_a_model_is_pulled_with_its_progress_and_deleted(page: Page, ollama: Pro
     page.picture("lean-8-progress")
     page.told("success", "'gemma3-270m' has been successfully downloaded")
     page.picture("lean-9-pulled")
+    page.manage()  # the box lists the models that there were when it was opened
     page.delete("gemma3-270m:latest")
     page.told("success", "Deleted gemma3-270m:latest")
     page.picture("lean-10-deleted")
