@@ -40,10 +40,13 @@ async def list_tags(request: Request) -> Response:
 
 
 async def ps(request: Request) -> Response:
+    """What is loaded, by the name that it was loaded by; when that is deleted, by another that has the same files."""
     found = services(request)
-    entries = {entry.name: entry for entry in found.registry.entries()}
-    models = [running(each, entries[each.name]) for each in found.pool.held() if each.name in entries]
-    return json_reply({"models": models})
+    entries = found.registry.entries()
+    named = {entry.name: entry for entry in entries}
+    sharing = {(entry.file, entry.beside): entry for entry in entries}
+    held = [(each, named.get(each.name) or sharing.get(each.key)) for each in found.pool.held()]
+    return json_reply({"models": [running(each, entry) for each, entry in held if entry]})
 
 
 def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
