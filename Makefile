@@ -41,11 +41,11 @@ engine: $(VENV)/.pip
 	$(BIN)/python -m hoshikage.engine.build
 
 # Every real client against the real server: what `make test` runs of them, the frameworks, node and Open WebUI.
-compat: $(VENV)/.clients $(JS)/node_modules/.package-lock.json $(WEBUI)/.ready browser
+compat: $(VENV)/.compat $(JS)/node_modules/.package-lock.json $(WEBUI)/.ready browser
 	$(BIN)/python -m pytest compat/clients
 
-$(VENV)/.clients: $(VENV)/.dev pyproject.toml
-	$(BIN)/python -m pip install --quiet --group clients
+$(VENV)/.compat: $(VENV)/.dev pyproject.toml
+	$(BIN)/python -m pip install --quiet --group compat
 	@touch $@
 
 $(JS)/node_modules/.package-lock.json: $(JS)/package.json $(JS)/package-lock.json
@@ -106,7 +106,7 @@ $(VENV)/.base: $(VENV)/.pip pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base pyproject.toml
-	$(BIN)/python -m pip install --quiet --group dev --group compat
+	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
 clean:
