@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw, structs
@@ -47,17 +46,13 @@ async def list_tags(request: Request) -> Response:
 
 
 async def ps(request: Request) -> Response:
+    """What is loaded, by the name that it was loaded by; when that is deleted, by another that has the same files."""
     found = services(request)
     entries = found.registry.entries()
-    shared = [(each, entry) for each in found.pool.held() if (entry := entry_of(each, entries)) is not None]
-    return json_reply({"models": [running(each, entry) for each, entry in shared]})
-
-
-def entry_of(loaded: Loaded, entries: Sequence[Entry]) -> Entry | None:
-    """By the name that loaded it; once that is deleted, by another one that stands for the same files."""
-    named = (entry for entry in entries if entry.name == loaded.name)
-    same = (entry for entry in entries if (entry.file, entry.beside) == loaded.key)
-    return next(named, None) or next(same, None)
+    named = {entry.name: entry for entry in entries}
+    sharing = {(entry.file, entry.beside): entry for entry in entries}
+    held = [(each, named.get(each.name) or sharing.get(each.key)) for each in found.pool.held()]
+    return json_reply({"models": [running(each, entry) for each, entry in held if entry]})
 
 
 def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
