@@ -81,3 +81,7 @@ def test_copilot_is_shown_the_name_that_it_asked_for(client: httpx.Client, agent
     reply = client.post("/api/show", json={"model": "STARTER"}, headers={"user-agent": agent}).json()
     assert reply["model_info"]["general.basename"] == name
     assert list(reply["model_info"]) == sorted(reply["model_info"])
+
+
+def test_without_a_license_layer_the_files_own_is_shown(client: httpx.Client) -> None:
+    assert client.post("/api/show", json={"model": NAME}).json()["license"] == "apache-2.0"
