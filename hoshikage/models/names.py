@@ -1,8 +1,10 @@
 """Model names: the grammar `[[scheme://]host/]namespace/]model[:tag]`. It does not know which names exist."""
 
+import dataclasses
 import functools
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hoshikage.errors import BadName, BadSource, CloudDisabled
@@ -85,6 +87,19 @@ def unsuffixed(text: str) -> str:
     """The name without `:local`, in any case; `:cloud` is a tag here."""
     text = text.strip()
     return text[: -len(":local")] if text.lower().endswith(":local") else text
+
+
+def respelled(text: str, others: Iterable[Name]) -> str:
+    """The name, with each part as another name spells it that differs from it in case only."""
+    rest = text.strip().rpartition("://")[2]
+    parts = dataclasses.asdict(parse(rest))
+    for other in others:
+        for part, spelling in dataclasses.asdict(other).items():
+            if spelling.lower() == parts[part].lower():
+                parts[part] = spelling
+    whole = Name(**parts).full
+    tagged = ":" in rest.rpartition("/")[2]
+    return (whole if tagged else whole[: -len(f":{parts['tag']}")])[-len(rest) :]
 
 
 def hint(text: str) -> str | None:

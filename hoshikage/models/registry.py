@@ -4,10 +4,11 @@ Every change is made under a file lock, and each file is replaced by a rename. W
 right by the next reader: a projection is rebuilt from the truth, a corrupt truth is replaced by its last good copy.
 """
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from hoshikage.models.digests import Digests, all_exact, file_digest
 from hoshikage.models.entry import Entry, Stored, checked, facts_of
 from hoshikage.models.gguf import read_header
 from hoshikage.models.manifest import Manifest, manifest, place
-from hoshikage.models.names import fold, local, parse
+from hoshikage.models.names import Name, fold, local, parse, respelled
 from hoshikage.models.projections import Projections
 from hoshikage.models.truth import Files, Truth
 
@@ -260,9 +261,16 @@ def _check_printable(path: str) -> None:
 
 
 def _spelling(raw: mapfile.Raw, name: str) -> str:
-    """The key that has this name already, in whatever case; else the name as it was typed."""
+    """The key that has this name already, in whatever case; else the name, in the spelling of the others' parts."""
     key = fold(name)
-    return next((each for each in raw if _key(each) == key), name.strip())
+    return next((each for each in raw if _key(each) == key), None) or respelled(name, _parsed(raw))
+
+
+def _parsed(raw: mapfile.Raw) -> Iterator[Name]:
+    """What was written by hand and is no name is passed over."""
+    for each in raw:
+        with contextlib.suppress(BadName):
+            yield parse(each)
 
 
 def _key(name: str) -> str:

@@ -85,3 +85,9 @@ def test_copilot_is_shown_the_name_that_it_asked_for(client: httpx.Client, agent
 
 def test_without_a_license_layer_the_files_own_is_shown(client: httpx.Client) -> None:
     assert client.post("/api/show", json={"model": NAME}).json()["license"] == "apache-2.0"
+
+
+def test_a_new_tag_of_a_model_takes_the_models_spelling(client: httpx.Client) -> None:
+    client.post("/api/copy", json={"source": NAME, "destination": "STARTER:Vector-7"})
+    assert "starter:Vector-7" in {each["name"] for each in client.get("/api/tags").json()["models"]}
+    client.request("DELETE", "/api/delete", json={"model": "Starter:vector-7"})

@@ -3,7 +3,7 @@
 import pytest
 
 from hoshikage.errors import BadName, BadSource, CloudDisabled
-from hoshikage.models.names import fold, hint, local, parse
+from hoshikage.models.names import fold, hint, local, parse, respelled
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,18 @@ def test_a_cloud_model_does_not_run_here(text: str) -> None:
 def test_both_are_too_much() -> None:
     with pytest.raises(BadSource, match='use either :local or :cloud, not both: "x:local:cloud"'):
         local("x:local:cloud")
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("FOO:7B", "Foo:7B"),
+        ("foo", "Foo"),
+        ("me/FOO:q8", "Me/Foo:Q8"),
+        ("library/bar", "library/bar"),
+        ("latest:LATEST", "latest:latest"),
+        ("http://H/ME/x", "H/Me/x"),
+    ],
+)
+def test_a_new_name_takes_the_spelling_that_its_parts_have_elsewhere(text: str, spelled: str) -> None:
+    assert respelled(text, map(parse, ("Foo", "Me/bar:Q8"))) == spelled
