@@ -39,7 +39,7 @@ class Round:
 
 
 def plan(seed: int, count: int) -> list[Round]:
-    """So many rounds in a shuffled order: every stage with every manner equally often, the rest one stage after another."""
+    """So many rounds, shuffled: every stage with every manner equally often, the rest one stage after another."""
     dice = random.Random(seed)
     pairs = list(itertools.product(Stage, Manner))
     often, rest = divmod(count, len(pairs))
