@@ -123,8 +123,15 @@ def test_a_model_whose_file_is_gone_is_404(starter: Path, tmp_path: Path) -> Non
     link.symlink_to(starter)
     with serve(tmp_path / "home", link) as program:
         link.unlink()
-        reply = chat(program)
-        assert (reply.status_code, "no such file" in reply.json()["error"]) == (404, True)
+        for route in ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"):
+            body = {"model": "Starter", "messages": STORY, "prompt": "x"}
+            reply = httpx.post(f"{program.url}{route}", json=body)
+            assert (reply.status_code, reply.json()["error"]) == (
+                *(404, 'model "Starter" not found, try pulling it first'),
+            )
+        shown = httpx.post(f"{program.url}/api/show", json={"model": "Starter"})
+        assert (shown.status_code, shown.json()["error"]) == (404, "model 'starter:latest' not found")
+        assert f"no such file: {link}" in (tmp_path / "home/serve.log").read_text(encoding="utf-8")
         assert len(httpx.get(f"{program.url}/api/tags").json()["models"]) == 1
 
 

@@ -84,6 +84,13 @@ def test_what_is_no_format_gets_the_contracts_words(client: httpx.Client, format
         assert reply.json()["error"] == f'invalid format: "{raw}"; expected "json" or a valid JSON Schema object'
 
 
+def test_what_is_no_format_is_said_when_something_is_generated(client: httpx.Client) -> None:
+    kinds = [ollama(client, format="xml", stream=stream).headers["content-type"] for stream in (True, False)]
+    assert kinds == ["application/json", "application/json; charset=utf-8"]
+    for route in ("/api/chat", "/api/generate"):
+        assert client.post(route, json={"model": "starter", "format": "xml"}).json()["done_reason"] == "load"
+
+
 @pytest.mark.parametrize("strict", [None, False, True])
 def test_a_json_schema_as_response_format_gives_what_it_describes(client: httpx.Client, strict: Any) -> None:
     choice = openai(client, as_json_schema(CITY, strict=strict)).json()["choices"][0]
