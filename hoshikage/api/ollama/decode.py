@@ -4,6 +4,7 @@ Keys fold case, null is absence, what follows the first value is ignored, 40.0 i
 """
 
 import asyncio
+import functools
 import json
 import math
 from typing import Any, NoReturn, TypeVar
@@ -43,6 +44,9 @@ T = TypeVar("T", bound=Struct)
 LARGE_BYTES = 1 << 18
 """Decoding this takes long enough for others to notice."""
 
+inspected = functools.cache(type_info)
+"""Walking over a struct's annotations takes longer than all the rest of a short request."""
+
 KINDS: tuple[tuple[type, str], ...] = ((bool, "bool"), (dict, "object"), (list, "array"), (str, "string"))
 
 
@@ -58,7 +62,7 @@ def decode(body: bytes, shape: type[T]) -> T:
     start = len(text) - len(text.lstrip(" \t\r\n"))
     if start == len(text):
         raise OllamaFault(400, "missing request body")
-    info = type_info(shape)
+    info = inspected(shape)
     assert isinstance(info, StructType)  # noqa: S101
     value = _parsed(text, start)
     if value is None:
