@@ -4,6 +4,7 @@ Nothing is drawn: a PNG is walked and unpacked to be counted, of the others the 
 decoder is given has passed here.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ FRAMES = {0xC0, 0xC1, 0xC2}
 TABLES = {0xC4, 0xC8, 0xCC}
 BARE = {0x01, *range(0xD0, 0xD8)}
 """JPEG's markers without a length."""
+MARKS = re.compile(r"\[img-[0-9a-f]{32}-(\d+)\]")
 WAY_OUT = "send it as PNG or JPEG"
 
 Size = tuple[int, int]
@@ -242,6 +244,11 @@ def gif_size(image: bytes) -> Size:
 def new_mark() -> str:
     """What stands for an image in a prompt, before its number and `]`: nobody can write it in a text."""
     return f"[img-{token_hex(16)}-"
+
+
+def plain(text: str) -> str:
+    """The text with the marks that Ollama would write, which are the same each time: to be counted, or shown."""
+    return MARKS.sub(r"[img-\1]", text)
 
 
 def marked(messages: Sequence[Message], mark: str) -> list[Message]:
