@@ -98,7 +98,11 @@ class Loop:
         chunks, admitted = self.scheduler.plan()
         said = [self._started(s) for s in admitted]
         if self.encoder and (awaited := self.scheduler.awaited):
-            said += self._encode(self.encoder, awaited, wait=not chunks)
+            if awaited.failure:
+                return [*said, self._unseen(awaited)]  # what is planned may be its sequence's, which is gone
+            self.encoder.want(awaited)
+            if not chunks:
+                self.encoder.wait()
         elif not chunks:
             said += self._starved()
         if not chunks:
@@ -117,16 +121,11 @@ class Loop:
             said += self._tokens(self._active[chunk.sequence.id], chunk, drawn[chunk.sequence.id])
         return said
 
-    def _encode(self, encoder: Encoder, picture: Picture, *, wait: bool) -> list[Item]:
-        """Have it encoded beside the steps; a sequence whose picture cannot be encoded ends."""
-        if picture.failure:
-            running = next(each for each in self._active.values() if picture in each.sequence.pictures)
-            self._finish(running, "cancel")
-            return [Refused(id=running.voice.id, reason=picture.failure)]
-        encoder.want(picture)
-        if wait:
-            encoder.wait()
-        return []
+    def _unseen(self, picture: Picture) -> Refused:
+        """A sequence whose picture cannot be encoded ends."""
+        running = next(each for each in self._active.values() if picture in each.sequence.pictures)
+        self._finish(running, "cancel")
+        return Refused(id=running.voice.id, reason=picture.failure)
 
     def save_one(self) -> bool:
         """Write a snapshot of one idle sequence that has none; False if there is no such sequence."""
