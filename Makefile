@@ -40,9 +40,11 @@ starter: $(VENV)/.base
 engine: $(VENV)/.pip
 	$(BIN)/python -m hoshikage.engine.build
 
-# Every real client against the real server: what `make test` runs of them, the frameworks, node and Open WebUI.
+# Every real client against the real server: what `make test` runs of them, the frameworks, node and Open WebUI; and
+# workers and gateways that die, fifty rounds instead of 25.
 compat: $(VENV)/.compat $(JS)/node_modules/.package-lock.json $(WEBUI)/.ready browser
 	$(BIN)/python -m pytest compat/clients
+	CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/crash
 
 $(VENV)/.compat: $(VENV)/.dev pyproject.toml
 	$(BIN)/python -m pip install --quiet --group compat

@@ -15,6 +15,7 @@ from hoshikage.conversation import Message
 from hoshikage.engine.client import Engine
 from hoshikage.errors import ContextOverflow, RestTooLong
 from hoshikage.fit import Chat, Room
+from hoshikage.images import plain
 from hoshikage.prompts import Text
 
 IMAGE_TOKENS = 768
@@ -77,7 +78,7 @@ class Fitter:
     async def _surely_fits(self, engine: Engine, full: Fitted, room: Room) -> bool:
         """No token is shorter than a byte; where that is not enough, turns count by their tokens and what the template
         adds by its bytes. Then only the turns that are new are counted, and not the whole chat each time."""
-        size, more = size_of(full.text), SPECIAL_TOKENS + pictures(full.turns)
+        size, more = size_of(bare(full.text, full.turns)), SPECIAL_TOKENS + pictures(full.turns)
         if size + more <= room.wanted:
             return True
         texts = [weighed(turn) for turn in full.turns]
@@ -120,7 +121,7 @@ class Fitter:
         return sizes, base
 
     async def _tokens(self, engine: Engine, text: str, turns: Sequence[Message]) -> int:
-        return (await engine.count([text], add_special=True))[0] + pictures(turns)
+        return (await engine.count([bare(text, turns)], add_special=True))[0] + pictures(turns)
 
     async def counts(self, engine: Engine, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has. Those not known yet are counted in one round trip. Raises EngineCrashed."""
@@ -146,7 +147,12 @@ def size_of(text: str) -> int:
 def weighed(turn: Message) -> str:
     """What of a turn is counted. Earlier thinking is not, since most templates leave it out."""
     calls = [json.dumps([call.name, call.arguments], ensure_ascii=False) for call in turn.tool_calls]
-    return "\n".join([turn.content, *calls])
+    return "\n".join([bare(turn.content, [turn]), *calls])
+
+
+def bare(text: str, turns: Sequence[Message]) -> str:
+    """What is counted of a text: the marks of images differ from request to request, and so would their tokens."""
+    return plain(text) if pictures(turns) else text
 
 
 def pictures(turns: Sequence[Message]) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
@@ -16,7 +16,7 @@ from hoshikage.engine.client import Engine
 from hoshikage.errors import EngineCrashed, FileMissing, RequestError, Unsupported
 from hoshikage.fit import room
 from hoshikage.fitting import Fit, Fitted, Fitter, Render, uncut
-from hoshikage.images import NO_IMAGES, Images
+from hoshikage.images import NO_IMAGES, Images, plain
 from hoshikage.models.entry import Entry
 from hoshikage.models.pool import Lease, Pool
 from hoshikage.models.registry import Registry
@@ -158,14 +158,17 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
 
 
 async def rendered(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> Fitted:
-    """What generate() would send to the engine, which is not asked for an answer. Raises what generate() does."""
+    """What generate() would send to the engine, which is not asked for an answer; the marks of images stay secret.
+
+    Raises what generate() does."""
     options = {**request.defaults, **entry.parameters, **request.options}
     ceiling, most = bounds(options)
     wanted = backend.load(entry, options)
     with backend.admission.enter(request.owner):
         await read(prompt)
         async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
-            return await fit(lease.engine, prompt, ceiling, most)
+            fitted = await fit(lease.engine, prompt, ceiling, most)
+            return replace(fitted, text=plain(fitted.text)) if prompt.images.files else fitted
 
 
 async def read(prompt: Prompt) -> None:

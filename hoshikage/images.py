@@ -4,6 +4,7 @@ Nothing is drawn: a PNG is walked and unpacked to be counted, of the others the 
 decoder is given has passed here.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,16 @@ PIXELS_MAX = 50_000_000
 """An image is unpacked to three bytes a pixel before it is scaled down."""
 IMAGES_MAX = 64
 """In one request."""
+TOTAL_MAX = 4 * PIXELS_MAX
+"""Pixels in one request, since all of its images are unpacked together."""
+CHUNKS_MAX = 1 << 16
+"""Of a PNG, and parts before the frame of a JPEG: a large file has thousands."""
+SCANS_MAX = 100
+"""Of a JPEG: a progressive one has about ten, and the decoder passes over the whole picture for each."""
 UNPACKED = 1 << 20
-"""Bytes of a PNG that are unpacked at a time."""
+"""Bytes of a PNG that are unpacked at a time, and that may follow its pixels: the decoder unpacks them too."""
+PACKED = 1 << 16
+"""Bytes of a PNG that are given to be unpacked at a time: what is left of them is copied."""
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -32,6 +41,7 @@ FRAMES = {0xC0, 0xC1, 0xC2}
 TABLES = {0xC4, 0xC8, 0xCC}
 BARE = {0x01, *range(0xD0, 0xD8)}
 """JPEG's markers without a length."""
+MARKS = re.compile(r"\[img-[0-9a-f]{32}-(\d+)\]")
 WAY_OUT = "send it as PNG or JPEG"
 
 Size = tuple[int, int]
@@ -48,11 +58,17 @@ def check(images: Sequence[tuple[str, bytes]]) -> None:
     """
     if len(images) > IMAGES_MAX:
         raise RequestError(reason=f"{len(images)} images are too many: a request may have {IMAGES_MAX}; send fewer")
+    total = 0
     for name, image in images:
         try:
-            check_size(size_of(image))
+            width, height = size_of(image)
+            check_size((width, height))
         except BadImage as error:
             raise RequestError(reason=f"{name}: {error}") from error
+        total += width * height
+    if total > TOTAL_MAX:
+        most = f"a request may have {TOTAL_MAX // 1_000_000} megapixels: send fewer or smaller ones"
+        raise RequestError(reason=f"the images have {total} pixels together; {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +151,11 @@ def png_size(image: bytes) -> Size:
 def png_chunks(image: bytes) -> Iterable[tuple[bytes, memoryview]]:
     whole, at = memoryview(image), len(PNG)
     kind = b""
-    while kind != b"IEND":
+    for number in count():
+        if kind == b"IEND":
+            return
+        if number > CHUNKS_MAX:
+            raise BadImage(f"the PNG has more than {CHUNKS_MAX} chunks; {WAY_OUT}")
         length = int.from_bytes(whole[at : at + 4], "big")
         end = at + 8 + length
         if end + 4 > len(image):
@@ -162,25 +182,35 @@ def png_header(data: memoryview) -> tuple[int, int, int]:
 
 
 def count_pixels(parts: Iterable[memoryview], wanted: int) -> None:
-    """Unpack the parts and forget them. Raises BadImage if they hold less than `wanted` bytes, or nonsense."""
+    """Unpack the parts and forget them. Raises BadImage unless they hold `wanted` bytes, or if they hold nonsense."""
     unpack, found = zlib.decompressobj(), 0
     try:
-        for part in parts:
+        for part in packed(parts):
             rest: bytes | memoryview = part
-            while rest and found <= wanted:
+            while rest and not unpack.eof:
                 found += len(unpack.decompress(rest, UNPACKED))
                 rest = unpack.unconsumed_tail
+                if found > wanted + UNPACKED:
+                    raise BadImage(f"the PNG holds more than its {wanted} bytes of pixels; {WAY_OUT}")
+            if unpack.eof:
+                break
     except zlib.error as error:
         raise BadImage(f"the PNG is damaged: {error}; send it again, whole") from error
     if found < wanted:
         raise BadImage(f"the PNG holds {found} bytes of pixels, {wanted} are wanted; send it again, whole")
 
 
+def packed(parts: Iterable[memoryview]) -> Iterable[memoryview]:
+    return (part[at : at + PACKED] for part in parts for at in range(0, len(part), PACKED))
+
+
 def jpeg_size(image: bytes) -> Size:
     """By the marker of the frame, which must come before the first scan."""
+    if image.count(b"\xff\xda") > SCANS_MAX:
+        raise BadImage(f"the JPEG has more than {SCANS_MAX} scans; save it as a baseline JPEG, or send PNG")
     at = 2
-    while at + 4 <= len(image):
-        if image[at] != 0xFF:
+    for _ in range(CHUNKS_MAX):
+        if image[at : at + 1] != b"\xff" or at + 4 > len(image):
             break
         kind = image[at + 1]
         if kind == 0xFF:
@@ -214,6 +244,11 @@ def gif_size(image: bytes) -> Size:
 def new_mark() -> str:
     """What stands for an image in a prompt, before its number and `]`: nobody can write it in a text."""
     return f"[img-{token_hex(16)}-"
+
+
+def plain(text: str) -> str:
+    """The text with the marks that Ollama would write, which are the same each time: to be counted, or shown."""
+    return MARKS.sub(r"[img-\1]", text)
 
 
 def marked(messages: Sequence[Message], mark: str) -> list[Message]:

@@ -13,6 +13,7 @@ from hoshikage.engine.wire import Load, Ready
 from hoshikage.errors import ContextOverflow, RestTooLong, TemplateFailed
 from hoshikage.fit import room
 from hoshikage.fitting import IMAGE_TOKENS, Fitter, uncut, weighed
+from hoshikage.images import marked, new_mark
 from hoshikage.prompts import Text
 
 SYSTEM = Message(role="system", content="Be brief.")
@@ -112,6 +113,16 @@ async def test_an_image_takes_its_share_of_the_room(engine: Engine) -> None:
     found = await Fitter().fit(engine, lines, turns, room(IMAGE_TOKENS + 200, 4))
     assert found.left_out == 1
     assert found.tokens == IMAGE_TOKENS + len(lines(turns)(engine.ready))
+
+
+async def test_an_image_counts_the_same_whatever_its_mark_is(engine: Engine, asked: list[Sequence[str]]) -> None:
+    turns = [*chat(6), Message(role="user", content="See [img]!", images=(b"x",))]
+    for _ in range(2):
+        found = await Fitter().fit(engine, lines, marked(turns, new_mark()), room(IMAGE_TOKENS + 240, 4))
+        assert found.left_out
+    half = len(asked) // 2
+    assert asked[:half] == asked[half:]
+    assert any("See [img-0]!" in texts for texts in asked)
 
 
 async def test_uncut_sends_all_and_a_template_that_fails_says_why(engine: Engine) -> None:

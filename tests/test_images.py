@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.pictures import header, joined, png
+from fixtures.pictures import chunk, header, joined, png
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.wire import ChatRequest
@@ -72,9 +72,30 @@ def test_a_hundred_megapixels_are_refused_by_the_header_alone() -> None:
     assert "10000x10000 pixels; at most 50 megapixels" in refusal(image)
 
 
-def test_a_bomb_is_not_unpacked_beyond_its_pixels() -> None:
-    image = joined(header(1, 1), (b"IDAT", zlib.compress(bytes(1 << 28))), END)
-    assert size_of(image) == (1, 1)
+def test_a_bomb_behind_the_pixels_is_refused_before_it_is_unpacked() -> None:
+    image = joined(header(1, 1), (b"IDAT", zlib.compress(bytes(1 << 24))), END)
+    assert "holds more than its 4 bytes of pixels" in refusal(image)
+    padded = joined(header(1, 1), (b"IDAT", zlib.compress(bytes(1000))), END)
+    assert size_of(padded) == (1, 1)
+
+
+def test_a_png_of_more_chunks_than_any_has_is_refused() -> None:
+    image = joined(header(1, 1), *[(b"tEXt", b"")] * 2, (b"IDAT", zlib.compress(bytes(4))), END)
+    many = image.replace(chunk(b"tEXt", b""), chunk(b"tEXt", b"") * (1 << 17), 1)
+    assert "more than 65536 chunks" in refusal(many)
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    whole = b"\xff\xd8\xff\xc2\0\x0b\x08\0\x10\0\x18\x01\1\x11\0"
+    assert size_of(whole + b"\xff\xda" * 100) == (24, 16)
+    assert "more than 100 scans" in refusal(whole + b"\xff\xda" * 101)
+
+
+def test_images_are_counted_together_by_their_pixels() -> None:
+    large = b"BM" + bytes(12) + struct.pack("<Iii", 40, 10_000, 5_000) + bytes(8)
+    check([("a", large)] * 4)
+    with pytest.raises(RequestError, match="250000000 pixels together; a request may have 200 megapixels"):
+        check([("a", large)] * 5)
 
 
 @pytest.mark.parametrize(("depth", "colour", "rows"), [(1, 0, 2 * 3), (16, 6, 5 * 8 * 3 + 3), (4, 3, 4 * 3)])
@@ -152,7 +173,7 @@ def test_what_is_no_base64_has_gos_own_text(text: str, byte: int) -> None:
 
 def test_line_ends_in_base64_are_tolerated() -> None:
     text = standard.encodebytes(png()).decode().replace("\n", "\\r\\n")
-    asked = decode(f'{{"messages":[{{"images":["{text}",null]}}]}}'.encode(), ChatRequest)
+    asked = decode(f'{{"messages":[{{"images":["{text}"]}}]}}'.encode(), ChatRequest)
     assert asked.messages[0].images == [png()]
 
 

@@ -116,6 +116,7 @@ def _usable(piece: str) -> str:
     return _REFUSED.sub("-", piece).strip("-._")
 
 
+@functools.lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """The key for look-ups: NAME, NAME:latest and any case of them fold to the same. Raises BadName."""
     return parse(text).key

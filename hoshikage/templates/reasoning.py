@@ -2,6 +2,9 @@
 
 from typing import Literal, NamedTuple
 
+BLANKS_MAX = 1024
+"""So many in a row may be left out next to a tag, and are held back until it is there."""
+
 Phase = Literal["before", "thinking", "after", "answer"]
 
 
@@ -65,6 +68,9 @@ class Splitter:
 
     def _open(self) -> bool:
         start = self._held.lstrip()
+        if len(self._held) - len(start) > BLANKS_MAX:
+            self._phase = "answer"
+            return True
         if start.startswith(self._tags.opening):
             self._held, self._phase, self._silent = start[len(self._tags.opening) :], "thinking", True
             return True
@@ -77,7 +83,7 @@ class Splitter:
         if self._silent:
             self._held = self._held.lstrip()
         before, closing, rest = self._held.partition(self._tags.closing)
-        ready = before.rstrip() if closing else before[: settled(before, self._tags.closing)]
+        ready = before[: trimmed(before) if closing else settled(before, self._tags.closing)]
         if ready:
             self._silent = False
             pieces.append(Piece(ready, thinking=True))
@@ -91,4 +97,9 @@ def settled(text: str, mark: str) -> int:
     """The length of `text` that comes before `mark`, should it follow, and before the blanks in front of that."""
     longest = min(len(text), len(mark) - 1)
     overlap = next((n for n in range(longest, 0, -1) if text.endswith(mark[:n])), 0)
-    return len(text[: len(text) - overlap].rstrip())
+    return trimmed(text[: len(text) - overlap])
+
+
+def trimmed(text: str) -> int:
+    """The length of `text` without blanks at its end."""
+    return max(len(text.rstrip()), len(text) - BLANKS_MAX)

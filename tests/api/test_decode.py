@@ -1,5 +1,7 @@
 """Go's reading of JSON, with its error texts (contract §2)."""
 
+import tracemalloc
+
 import pytest
 
 from hoshikage.api.errors import OllamaFault
@@ -129,3 +131,15 @@ def test_invalid_utf8_and_lone_surrogates_become_replacement_characters() -> Non
 def test_very_deep_nesting_is_refused_not_fatal() -> None:
     with pytest.raises(OllamaFault, match="max depth"):
         decode(b'{"options":' + b"[" * 200_000, GenerateRequest)
+
+
+@pytest.mark.parametrize("end", ['!"]}', '"] 1}', '\\n!"]}'], ids=["base64", "syntax", "line end"])
+def test_a_mistake_behind_a_large_image_is_found_in_little_memory(end: str) -> None:
+    body = b'{"images":["' + b"A" * (1 << 20) + end.encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(OllamaFault, match=r"illegal base64 data|after object key:value pair"):
+            decode(body, GenerateRequest)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(body)
+    finally:
+        tracemalloc.stop()

@@ -117,3 +117,14 @@ def test_images_with_an_empty_prompt_are_ignored(program: Program) -> None:
     body = {"model": "sees", "prompt": "", "images": [base64.b64encode(b"x").decode()]}
     reply = httpx.post(f"{program.url}/api/generate", json=body, timeout=60).json()
     assert (reply["done"], reply["done_reason"]) == (True, "load")
+
+
+@pytest.mark.parametrize("route", ["chat", "generate"])
+def test_what_would_be_sent_is_shown_with_ollamas_marks(program: Program, route: str) -> None:
+    encoded = [base64.b64encode(png()).decode()]
+    turn = {"messages": [{"role": "user", "content": "So", "images": encoded}]}
+    body = turn if route == "chat" else {"prompt": "So", "images": encoded}
+    asked = {"model": "sees", "_debug_render_only": True, **body}
+    info = httpx.post(f"{program.url}/api/{route}", json=asked, timeout=60).json()["_debug_info"]
+    assert info["image_count"] == 1
+    assert "[img-0]So" in info["rendered_template"]

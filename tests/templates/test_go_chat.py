@@ -68,6 +68,16 @@ def test_thinking_is_told_by_the_texts_around_it(source: str, tags: tuple[str, s
     assert parse(source).thinking_tags == tags
 
 
+def test_a_text_longer_than_any_mark_is_none() -> None:
+    long = "<" + "t" * 200 + ">"
+    source = (
+        "{{ range .Messages }}OPEN{{ .Thinking }}END{{ range .ToolCalls }}CALL{{ .Function.Name }}{{ end }}{{ end }}"
+    )
+    assert (parse(source).thinking_tags, parse(source).calls_tag) == (("OPEN", "END"), "CALL")
+    hostile = source.replace("END{", long + "{").replace("CALL", long)
+    assert (parse(hostile).thinking_tags, parse(hostile).calls_tag) == (None, "")
+
+
 def test_dates_are_the_local_ones() -> None:
     before = datetime.datetime.now().astimezone().date()
     made = render_prompt(parse("{{ currentDate }} {{ yesterdayDate `02 Jan` }}"), prompt="x")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hoshikage.templates.reasoning import Piece, Splitter, Tags
+from hoshikage.templates.reasoning import BLANKS_MAX, Piece, Splitter, Tags
 
 TAGS = Tags("<think>", "</think>")
 CASES = [
@@ -47,3 +47,16 @@ def test_what_can_be_no_tag_is_not_held_back() -> None:
     assert splitter.feed("b two") == [Piece(" <b two", thinking=True)]
     assert splitter.feed("</think>") == []
     assert splitter.feed("\n\nyes ") == [Piece("yes ", thinking=False)]
+
+
+@pytest.mark.parametrize(("text", "begun"), [(" " * 3000, False), ("a" + " " * 3000, True)])
+def test_blanks_that_go_on_and_on_are_not_held_back(text: str, begun: bool) -> None:
+    splitter = Splitter(TAGS, begun=begun)
+    told = "".join(piece.text for each in text for piece in splitter.feed(each))
+    assert len(told) >= len(text) - BLANKS_MAX
+    assert text.startswith(told)
+
+
+def test_no_more_blanks_are_left_out_whether_they_come_at_once_or_not() -> None:
+    text = "a" + " " * 3000 + "</think>b"
+    assert split([text], begun=True) == split(list(text), begun=True) == ("a" + " " * (3000 - BLANKS_MAX), "b")

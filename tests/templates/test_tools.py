@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hoshikage.conversation import ToolCall
+from hoshikage.templates.reasoning import BLANKS_MAX
 from hoshikage.templates.tools.base import Event
 from hoshikage.templates.tools.formats import FORMATS
 from hoshikage.templates.tools.tagged import merged
@@ -55,3 +56,18 @@ def test_a_call_comes_out_as_soon_as_it_is_whole() -> None:
     assert parser.feed('Yes. <tool_call>{"name": "now", "arguments": {}') == ["Yes."]
     assert parser.feed("}") == [ToolCall(name="now")]
     assert parser.feed("</tool_call>") == []
+
+
+@pytest.mark.parametrize("opened", ['<tool_call>{"\\"', "<tool_call>{[", "<tool_call>x"])
+@pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
+def test_openings_without_calls_are_not_each_read_to_the_end(row: Any, opened: str) -> None:
+    text = opened * 30_000
+    assert parsed(row, "<tool_call>", [text]) == [text]
+
+
+def test_blanks_that_go_on_and_on_are_not_held_back() -> None:
+    parser = FORMATS[0].parser(TOOLS, "")
+    (told,) = parser.feed("a" + " " * 5000)
+    assert isinstance(told, str)
+    assert len(told) == 5001 - BLANKS_MAX
+    assert parser.end() == [" " * BLANKS_MAX]

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.timeout(1200)
 PATIENCE = 500
 """Seconds for a first answer: some 6500 tokens of tools are read, on two cores that others may use too."""
 
+CHATS_ONLY = {f"ENABLE_{each}_GENERATION": "False" for each in ("TITLE", "TAGS", "FOLLOW_UP")}
+
 
 @pytest.fixture(scope="module")
 def relay(starter: Path, minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
@@ -25,13 +27,15 @@ def relay(starter: Path, minilm: Path, tmp_path_factory: pytest.TempPathFactory)
             yield relay
 
 
-def test_with_all_its_tools_the_second_turn_is_cached(relay: Relay, tmp_path: Path) -> None:
-    with opened(tmp_path / "webui", relay.url) as url, browser() as driver:
+@pytest.mark.parametrize("settings", [CHATS_ONLY, {}], ids=["chats only", "titles too"])
+def test_with_all_its_tools_the_second_turn_is_cached(relay: Relay, tmp_path: Path, settings: dict[str, str]) -> None:
+    relay.chats.clear()
+    with opened(tmp_path / "webui", relay.url, **settings) as url, browser() as driver:
         page = Page(driver, url)
         page.open()
         page.choose("handy:latest")
         answers = [page.ask("Say hello.", PATIENCE), page.ask("Thank you.", PATIENCE)]
-        page.picture("default-two-turns")
+        page.picture("default-with-titles" if not settings else "default-chats-only")
     (first, _), (second, end) = relay.with_tools()
     assert all(answers)
     assert [len(asked["tools"]) for asked in (first, second)] == [36, 36]

@@ -3,36 +3,35 @@
 import binascii
 import re
 
-_LINES = re.compile(r"[\r\n]")
-_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+_STRAY = re.compile(r"[^A-Za-z0-9+/\r\n]")
+_NEXT = re.compile(r"[^\r\n]|\Z")
 
 
 def decoded(text: str) -> bytes:
     """The bytes. Raises ValueError with Go's text."""
     try:
-        return binascii.a2b_base64(_LINES.sub("", text), strict_mode=True)
+        return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
     except ValueError:
         raise ValueError(f"illegal base64 data at input byte {fault(text)}") from None
 
 
 def fault(text: str) -> int:
-    """Where Go stops, in bytes of the text, which is not base64."""
-    taken = [at for at, character in enumerate(text) if character not in "\r\n"]
-    index = next((i for i, at in enumerate(taken) if text[at] not in _ALPHABET), len(taken))
-    quantum = index % 4
-    if index == len(taken):
-        return _bytes(text, len(text)) - quantum
-    at = taken[index]
+    """Where Go stops in the text, which is not base64. A character before that place is a byte."""
+    found = _STRAY.search(text)
+    at = found.start() if found else len(text)
+    quantum = (at - text.count("\r", 0, at) - text.count("\n", 0, at)) % 4
+    if found is None:
+        return at - quantum
     if text[at] != "=" or quantum < 2:
-        return _bytes(text, at)
-    if quantum == 3:
-        return _bytes(text, taken[index + 1])
-    if index + 1 == len(taken):
-        return _bytes(text, len(text))
-    if text[taken[index + 1]] != "=":
-        return _bytes(text, taken[index + 1] - 1)
-    return _bytes(text, taken[index + 2])
+        return at
+    following = _next(text, at)
+    if quantum == 3 or following == len(text):
+        return following
+    return _next(text, following) if text[following] == "=" else following - 1
 
 
-def _bytes(text: str, at: int) -> int:
-    return len(text[:at].encode())
+def _next(text: str, at: int) -> int:
+    """The place of the next character that is no line end."""
+    found = _NEXT.search(text, at + 1)
+    assert found is not None  # noqa: S101  the end matches
+    return found.start()

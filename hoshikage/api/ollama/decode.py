@@ -4,6 +4,7 @@ Keys fold case, null is absence, what follows the first value is ignored, 40.0 i
 """
 
 import asyncio
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -46,6 +47,9 @@ LARGE_BYTES = 1 << 18
 
 INT64 = range(-(2**63), 2**63)
 
+inspected = functools.cache(type_info)
+"""Walking over a struct's annotations takes longer than all the rest of a short request."""
+
 KINDS: tuple[tuple[type, str], ...] = ((bool, "bool"), (dict, "object"), (list, "array"), (str, "string"))
 
 
@@ -79,7 +83,7 @@ def decode(body: bytes, shape: type[T]) -> T:
     start = len(text) - len(text.lstrip(" \t\r\n"))
     if start == len(text):
         raise OllamaFault(400, "missing request body")
-    info = type_info(shape)
+    info = inspected(shape)
     assert isinstance(info, StructType)  # noqa: S101
     try:
         found = _fields(_object(text, start, shape), info, shape.__name__, "")

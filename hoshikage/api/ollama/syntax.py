@@ -11,7 +11,7 @@ PLACES = (
     ("Illegal trailing comma before end of object", KEY),
     ("Expecting ':'", "after object key"),
 )
-STRINGS = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
+NO_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"|[^"\[\]{}]++', re.DOTALL)
 LITERALS = ("true", "false", "null")
 HEX = re.compile(r"\\u[0-9a-fA-F]{0,3}(?![0-9a-fA-F])")
 NUMBER_PARTS = (
@@ -78,7 +78,7 @@ def _in_literal(text: str, at: int) -> tuple[int, str] | None:
 def _after(before: str) -> str:
     """What has just ended: an element of the innermost list or a member of the innermost object."""
     opened: list[str] = []
-    for character in STRINGS.sub("", before):
+    for character in NO_BRACKETS.sub("", before):
         if character in "[{":
             opened.append(character)
         elif character in "]}" and opened:

@@ -20,6 +20,9 @@ RESPONSE = Action(
     Pipeline(0, ".Response", (), False, (Command(0, ".Response", (Field(0, ".Response", ("Response",)),)),))
 )
 
+MARK_MAX = 128
+"""Characters of a mark: every piece of an answer is searched for it."""
+
 
 def mentioned(body: Body) -> frozenset[str]:
     """All field names, in lower case."""
@@ -123,7 +126,11 @@ def _tags(body: Body) -> tuple[str, str] | None:
 
 def _texts(opening: Node, closing: Node) -> tuple[str, str] | None:
     texts = [node.text.strip() for node in (opening, closing) if isinstance(node, Text)]
-    return (texts[0], texts[1]) if len(texts) == 2 and all(texts) else None
+    return (texts[0], texts[1]) if len(texts) == 2 and all(map(_marks, texts)) else None
+
+
+def _marks(text: str) -> bool:
+    return 0 < len(text) <= MARK_MAX
 
 
 def calls_tag(body: Body) -> str:
@@ -144,5 +151,5 @@ def _first_text(body: Body) -> str:
     for node in body:
         found = [node.text.strip()] if isinstance(node, Text) else [_first_text(block) for block in blocks(node)]
         if tag := next(filter(None, found), ""):
-            return tag
+            return tag if _marks(tag) else ""
     return ""

@@ -6,11 +6,13 @@ Blanks around calls are left out; what turns out to be no call is text again, wo
 from collections.abc import Iterable
 from typing import Literal
 
-from hoshikage.templates.reasoning import settled
+from hoshikage.templates.reasoning import settled, trimmed
 from hoshikage.templates.tools.base import Event, Scanner, call_of, loaded
 
 BETWEEN = " \t\r\n,;"
 """What may stand between calls that follow each other."""
+SPENT_MAX = 1 << 20
+"""Characters that are read again, since they were no call, before no further calls are looked for."""
 
 Place = Literal["outside", "between", "value"]
 """In text, where a call may begin or the closing text may come, or in a call's JSON."""
@@ -32,10 +34,13 @@ class TaggedCalls:
         """Ends of the opening text and of what has been scanned, and where the present call begins."""
         self._scanner = Scanner()
         self._listed = self._called = False
+        self._spent = 0
 
     def feed(self, text: str) -> list[Event]:
         """The events that `text` completes."""
-        self._text += text
+        held, self._text = self._text, ""
+        held += text  # in place, as nothing else holds it: what comes letter by letter takes no square of its length
+        self._text = held
         return self._run()
 
     def end(self) -> list[Event]:
@@ -65,7 +70,7 @@ class TaggedCalls:
             self._text = self._text.lstrip()
             self._called = not self._text
         at = self._text.find(self._opening) if self._opening else -1
-        ready = settled(self._text, self._opening) if at < 0 else len(self._text[:at].rstrip())
+        ready = settled(self._text, self._opening) if at < 0 else trimmed(self._text[:at])
         events.append(self._text[:ready])
         self._text = self._text[ready:]
         if at >= 0:
@@ -121,6 +126,9 @@ class TaggedCalls:
 
     def _give_up(self) -> list[Event]:
         """What looked like a call is text; what follows its opening text may still hold one."""
+        self._spent += len(self._text)
+        if self._spent > SPENT_MAX:
+            self._opening = ""
         lead, self._text = self._text[: self._lead], self._text[self._lead :]
         self._place, self._called = "outside", False
         return [lead]
