@@ -15,10 +15,11 @@ from hoshikage.api.ollama.wire_manage import CopyRequest, CreateRequest, DeleteR
 from hoshikage.errors import BadName, HoshikageError, ModelNotFound, UnknownSource
 from hoshikage.jobs.wire import CreateJob, PullJob
 from hoshikage.models import disposal
+from hoshikage.models.eviction import Key
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.names import parse, unsuffixed
 from hoshikage.models.pull import takers
-from hoshikage.services import unload_unregistered
+from hoshikage.services import registered
 
 Steps = AsyncGenerator[Progress, None]
 
@@ -92,8 +93,12 @@ async def delete(request: Request) -> Response:
         raise OllamaFault(400, "model is required")
     check(name, f'name "{name}" is invalid')
     found = services(request)
-    await asyncio.to_thread(disposal.delete, found.registry, unsuffixed(name))
-    await unload_unregistered(found.registry, found.pool)
+
+    def without() -> list[Key]:
+        disposal.delete(found.registry, unsuffixed(name))
+        return registered(found.registry)
+
+    await found.pool.keep_only(await asyncio.to_thread(without))
     return Response()
 
 
