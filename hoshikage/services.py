@@ -17,6 +17,7 @@ from hoshikage.keeper import Keeper
 from hoshikage.keys import Keys, keys_of
 from hoshikage.models.cooldown import Cooldown
 from hoshikage.models.disposal import prune
+from hoshikage.models.eviction import Key
 from hoshikage.models.home import registry_of as registry_of
 from hoshikage.models.pool import Policy, Pool, measured
 from hoshikage.models.registry import Registry
@@ -86,8 +87,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 async def unload_unregistered(registry: Registry, pool: Pool) -> None:
     """End the workers of models that are deleted or made anew, once they are idle. Raises RegistryCorrupt."""
-    entries = await asyncio.to_thread(registry.entries)
-    await pool.keep_only([(entry.file, entry.beside) for entry in entries])
+    await pool.keep_only(await asyncio.to_thread(registered, registry))
+
+
+def registered(registry: Registry) -> list[Key]:
+    """What workers may have loaded. Raises RegistryCorrupt."""
+    return [(entry.file, entry.beside) for entry in registry.entries()]
 
 
 async def settle_digests(registry: Registry) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from importlib.metadata import version
 
 from hoshikage.cli.running import Server, announced
@@ -21,6 +22,9 @@ BACKLOG = 1024
 KEEP_ALIVE_SECONDS = 20
 """How long a connection may be idle. Clients keep theirs for 5 s (httpx) to 15 s (aiohttp, in Open WebUI), and whoever
 asks has to be the first to close: a request that meets a closing connection fails."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread that reads a large body, say, may hold the interpreter while the event loop waits for it: a request
+waits several times."""
 UNREAD_MESSAGES = 2
 """Of a client, 64 KiB each, that wait for the app: enough for an end of the body and a client that has left."""
 
@@ -37,6 +41,7 @@ def execute(args: argparse.Namespace, settings: Settings) -> int:
     if not guarded(settings, insecure=args.insecure):
         return 1
     raise_files()
+    sys.setswitchinterval(SWITCH_SECONDS)
     sockets = listen(settings)
     if not sockets:
         warn(settings.language, "no_address")

@@ -225,13 +225,14 @@ class Registry:
             self.files.tag_ollama: self._projections.tags,
             **self._sampled_manifests(),
         }
+        again = {*self._three, self.files.last_good}
         if self.files.model_map.exists():  # the copy of a deleted map is left to whoever deleted it by mistake
             wanted[self.files.last_good] = data or mapfile.encode(raw)
         for path, content in wanted.items():
             try:
                 if not path.exists() or path.read_bytes() != content:
-                    # After a power cut, the next reader makes these anew; the copy of the map must be whole even then.
-                    atomic.write(path, content, flush=path not in self._three, sync=False)
+                    # After a power cut, the next reader makes these anew from the map, which is flushed.
+                    atomic.write(path, content, flush=path not in again, sync=False)
             except OSError as error:  # the truth stands; what follows from it is tried again at the next change
                 log.warning("%s cannot be written: %s", path, error)
         self._seen, self._behind = self._three_now(), False

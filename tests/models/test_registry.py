@@ -178,6 +178,16 @@ def test_a_map_that_was_emptied_is_corrupt_and_its_copy_is_used(files: Files, ti
     assert json.loads(files.last_good.read_bytes()).keys() == {"one"}
 
 
+@pytest.mark.parametrize("left", [b"", b"\0\0\0"])
+def test_a_copy_that_a_power_cut_has_emptied_is_made_anew_by_the_next_reader(
+    files: Files, tiny: Path, left: bytes
+) -> None:
+    Registry(files).add(tiny, "one")
+    files.last_good.write_bytes(left)
+    Registry(files).find("one")
+    assert files.last_good.read_bytes() == files.model_map.read_bytes()
+
+
 def test_the_copy_of_a_deleted_map_is_left_alone(files: Files, tiny: Path) -> None:
     Registry(files).add(tiny, "one")
     files.model_map.unlink()

@@ -15,10 +15,11 @@ from hoshikage.api.ollama.wire_manage import CopyRequest, CreateRequest, DeleteR
 from hoshikage.errors import BadName, HoshikageError, ModelNotFound, UnknownSource
 from hoshikage.jobs.wire import CreateJob, PullJob
 from hoshikage.models import disposal
+from hoshikage.models.eviction import Key
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.names import parse_exact, unsuffixed
 from hoshikage.models.pull import takers
-from hoshikage.services import unload_unregistered
+from hoshikage.services import registered
 
 Steps = AsyncGenerator[Progress, None]
 
@@ -95,11 +96,16 @@ async def delete(request: Request) -> Response:
     if not name.strip():
         raise OllamaFault(400, "model is required")
     found = services(request)
+
+    def without() -> list[Key]:
+        disposal.delete(found.registry, unsuffixed(name))
+        return registered(found.registry)
+
     try:
-        await asyncio.to_thread(disposal.delete, found.registry, unsuffixed(name))
+        kept = await asyncio.to_thread(without)
     except BadName as error:
         raise OllamaFault(400, f'name "{name}" is invalid') from error
     except ModelNotFound as error:
         raise OllamaFault(404, f"model '{name}' not found") from error
-    await unload_unregistered(found.registry, found.pool)
+    await found.pool.keep_only(kept)
     return Response()
