@@ -51,6 +51,8 @@ FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
         ('{"options":[]}', FIELD.format("array", "GenerateRequest.options", "map[string]interface {}")),
         ('{"top_logprobs":1.5}', FIELD.format("number 1.5", "GenerateRequest.top_logprobs", "int")),
         ('{"context":"x"}', FIELD.format("string", "GenerateRequest.context", "[]int")),
+        ('{"context":[1e300]}', FIELD.format("number 1e+300", "GenerateRequest.context", "int")),
+        ('{"context":[9223372036854775808]}', FIELD.format(f"number {1 << 63}", "GenerateRequest.context", "int")),
         ('{"context":[1,"x"]}', FIELD.format("string", "GenerateRequest.context", "int")),
     ],
 )

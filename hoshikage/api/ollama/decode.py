@@ -40,6 +40,7 @@ GoImage = Meta(extra={"go": "api.ImageData"})
 
 T = TypeVar("T", bound=Struct)
 
+INT64 = 1 << 63
 LARGE_BYTES = 1 << 18
 """Decoding this takes long enough for others to notice."""
 
@@ -117,7 +118,7 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
     go = _go_name(wanted)
     inner = _bare(wanted)
     if not _fits(value, inner):
-        shown = f"number {value}" if isinstance(value, float) and isinstance(inner, IntType) else _kind(value)
+        shown = f"number {value}" if is_number(value) and isinstance(inner, IntType) else _kind(value)
         raise OllamaFault(400, f"json: cannot unmarshal {shown} into Go struct field {root}.{path} of type {go}")
     if isinstance(inner, IntType):
         return int(value)
@@ -169,7 +170,7 @@ def _fits(value: Any, wanted: Type) -> bool:
         case BoolType():
             return isinstance(value, bool)
         case IntType():
-            return number and value == int(value)
+            return number and value == int(value) and -INT64 <= value < INT64
         case FloatType():
             return number
         case ListType() | VarTupleType():
