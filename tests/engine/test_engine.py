@@ -145,6 +145,14 @@ async def test_tokens_outside_the_vocabulary_are_refused(engine: Engine) -> None
         await said(engine, wire.Generate(id=0, owner="a", prompt="x", sampling=SamplingOptions(), context=(999999,)))
 
 
+async def test_a_prompt_larger_than_a_frame_ends_no_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "FRAME_BYTES_MAX", 10_000)
+    with pytest.raises(RequestError, match=r"a frame of 1\d{4} bytes, an engine takes 10000 bytes at once"):
+        await said(engine, ask("x" * 10_000))
+    _, end = await said(engine, ask("x", new=1))
+    assert end.completion_tokens == 1
+
+
 async def test_more_conversations_than_cells_are_all_answered(starter: Path) -> None:
     small = await Engine.start(load(starter, num_parallel=4, n_ctx=768))
     ends = await asyncio.gather(*(said(small, ask(f"{i} " + "word " * 300, new=4)) for i in range(12)))
