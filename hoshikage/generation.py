@@ -145,7 +145,7 @@ async def generate(
         async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
             warnings = unmet(lease.engine, wanted, options)
             fitted = await fit(lease.engine, prompt, ceiling, most)
-            told = Told(lease, fitted, warnings)
+            told = Told(lease, fitted, (*warnings, *unseen(prompt.images, fitted)))
             constraint = prompt.constrain(fitted.text) if prompt.constrain else request.constraint
             asked = structs.replace(command, prompt=fitted.text, constraint=constraint)
             async with aclosing(lease.engine.generate(asked)) as events:
@@ -255,6 +255,13 @@ def unmet(engine: Engine, wanted: wire.Load, options: Options) -> tuple[str, ...
     differing = (name for name, part in LOAD_OPTIONS.items() if getattr(loaded, part) != getattr(wanted, part))
     ignored = tuple(f"option-ignored={name}" for name in differing if options.get(name) is not None)
     return (*ignored, *engine.ready.warnings)
+
+
+def unseen(images: Images, fitted: Fitted) -> tuple[str, ...]:
+    """A warning of images in turns that stay, which the template does not show."""
+    given = sum(len(turn.images) for turn in fitted.turns)
+    left = given - fitted.text.count(images.mark) if images.files else 0
+    return (f"images-ignored={left}",) if left > 0 else ()
 
 
 class Told:
