@@ -17,15 +17,18 @@ from hoshikage.plan import Plan, plan_of
 
 
 def chat(backend: Backend, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-    """The deltas that continue a chat. Raises ModelError at once, and what plan_of() and generate() raise."""
+    """The deltas that continue a chat.
+
+    Raises ModelError at once, and QuotaExceeded, Overloaded and what plan_of() and generate() raise."""
     return continued(backend, found(backend, request), request)
 
 
 async def chat_text(backend: Backend, request: ChatRequest) -> Fitted:
     """What would be sent for it. Raises what chat() and generate() raise."""
     entry = found(backend, request)
-    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings)
-    return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
+    with backend.admission.enter(request.owner):
+        plan = await asyncio.to_thread(plan_of, entry, request, backend.settings)
+        return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
 
 
 def found(backend: Backend, request: ChatRequest) -> Entry:
@@ -37,12 +40,13 @@ def found(backend: Backend, request: ChatRequest) -> Entry:
 
 
 async def continued(backend: Backend, entry: Entry, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings)
-    reader = Reader(plan)
-    prompt = prompt_of(backend, plan, entry, request, reader)
-    async with aclosing(reader.read(generate(backend, entry, request, prompt))) as deltas:
-        async for delta in deltas:
-            yield delta
+    with backend.admission.enter(request.owner) as ticket:
+        plan = await asyncio.to_thread(plan_of, entry, request, backend.settings)
+        reader = Reader(plan)
+        prompt = prompt_of(backend, plan, entry, request, reader)
+        async with aclosing(reader.read(generate(backend, entry, request, prompt, ticket))) as deltas:
+            async for delta in deltas:
+                yield delta
 
 
 def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: ChatRequest, reader: Reader | None = None) -> Prompt:

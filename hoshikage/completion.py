@@ -21,15 +21,18 @@ from hoshikage.templates import go_chat
 
 
 def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-    """The deltas that continue a prompt. Raises ModelError at once, and what plan_of() and generate() raise."""
+    """The deltas that continue a prompt.
+
+    Raises ModelError at once, and QuotaExceeded, Overloaded and what plan_of() and generate() raise."""
     return continued(backend, found(backend, request), request)
 
 
 async def completion_text(backend: Backend, request: CompletionRequest) -> Fitted:
     """What would be sent for it. Raises what complete() and generate() raise."""
     entry = found(backend, request)
-    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
-    return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
+    with backend.admission.enter(request.owner):
+        plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
+        return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
 
 
 def found(backend: Backend, request: CompletionRequest) -> Entry:
@@ -43,12 +46,13 @@ def found(backend: Backend, request: CompletionRequest) -> Entry:
 
 
 async def continued(backend: Backend, entry: Entry, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-    plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
-    reader = Reader(plan)
-    prompt = replace(prompt_of(backend, plan, entry, request), constrain=reader.begin)
-    async with aclosing(reader.read(generate(backend, entry, request, prompt))) as deltas:
-        async for delta in deltas:
-            yield delta
+    with backend.admission.enter(request.owner) as ticket:
+        plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
+        reader = Reader(plan)
+        prompt = replace(prompt_of(backend, plan, entry, request), constrain=reader.begin)
+        async with aclosing(reader.read(generate(backend, entry, request, prompt, ticket))) as deltas:
+            async for delta in deltas:
+                yield delta
 
 
 def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: CompletionRequest) -> Prompt:

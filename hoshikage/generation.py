@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
-from hoshikage.admission import Admission
+from hoshikage.admission import Admission, Ticket
 from hoshikage.constraints import Constraint
 from hoshikage.conversation import Context, Delta, Finished, Message, Options, Request, Started, TextDelta, Usage
 from hoshikage.engine import wire
@@ -111,10 +111,12 @@ class Prompt:
     images: Images = NO_IMAGES
 
 
-async def generate(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> AsyncGenerator[Delta, None]:
-    """The deltas of one generation, Started first and Finished last.
+async def generate(
+    backend: Backend, entry: Entry, request: Request, prompt: Prompt, ticket: Ticket
+) -> AsyncGenerator[Delta, None]:
+    """The deltas of one generation that has entered, Started first and Finished last.
 
-    Raises ModelError, RequestError, QuotaExceeded or EngineError, before Started where that can be known.
+    Raises ModelError, RequestError or EngineError, before Started where that can be known.
     """
     if request.constraint is not None:
         request.constraint.check()
@@ -137,24 +139,23 @@ async def generate(backend: Backend, entry: Entry, request: Request, prompt: Pro
         mark=prompt.images.mark,
     )
     wanted = backend.load(entry, options)
-    with backend.admission.enter(request.owner) as ticket:
-        await read(prompt)
+    await read(prompt)
 
-        async def attempt() -> AsyncGenerator[Delta, None]:
-            async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
-                warnings = unmet(lease.engine, wanted, options)
-                fitted = await fit(lease.engine, prompt, ceiling, most)
-                told = Told(lease, fitted, warnings)
-                constraint = prompt.constrain(fitted.text) if prompt.constrain else request.constraint
-                asked = structs.replace(command, prompt=fitted.text, constraint=constraint)
-                async with aclosing(lease.engine.generate(asked)) as events:
-                    async for event in events:
-                        ticket.begin()  # the first is Started
-                        yield told.delta(event)
+    async def attempt() -> AsyncGenerator[Delta, None]:
+        async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
+            warnings = unmet(lease.engine, wanted, options)
+            fitted = await fit(lease.engine, prompt, ceiling, most)
+            told = Told(lease, fitted, (*warnings, *unseen(prompt.images, fitted)))
+            constraint = prompt.constrain(fitted.text) if prompt.constrain else request.constraint
+            asked = structs.replace(command, prompt=fitted.text, constraint=constraint)
+            async with aclosing(lease.engine.generate(asked)) as events:
+                async for event in events:
+                    ticket.begin()  # the first is Started
+                    yield told.delta(event)
 
-        async with aclosing(replayed(attempt, entry.name)) as deltas:
-            async for delta in deltas:
-                yield delta
+    async with aclosing(replayed(attempt, entry.name)) as deltas:
+        async for delta in deltas:
+            yield delta
 
 
 async def rendered(backend: Backend, entry: Entry, request: Request, prompt: Prompt) -> Fitted:
@@ -164,11 +165,10 @@ async def rendered(backend: Backend, entry: Entry, request: Request, prompt: Pro
     options = {**request.defaults, **entry.parameters, **request.options}
     ceiling, most = bounds(options)
     wanted = backend.load(entry, options)
-    with backend.admission.enter(request.owner):
-        await read(prompt)
-        async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
-            fitted = await fit(lease.engine, prompt, ceiling, most)
-            return replace(fitted, text=plain(fitted.text)) if prompt.images.files else fitted
+    await read(prompt)
+    async with backend.pool.acquire(entry.name, wanted, request.keep_alive, ceiling) as lease:
+        fitted = await fit(lease.engine, prompt, ceiling, most)
+        return replace(fitted, text=plain(fitted.text)) if prompt.images.files else fitted
 
 
 async def read(prompt: Prompt) -> None:
@@ -255,6 +255,13 @@ def unmet(engine: Engine, wanted: wire.Load, options: Options) -> tuple[str, ...
     differing = (name for name, part in LOAD_OPTIONS.items() if getattr(loaded, part) != getattr(wanted, part))
     ignored = tuple(f"option-ignored={name}" for name in differing if options.get(name) is not None)
     return (*ignored, *engine.ready.warnings)
+
+
+def unseen(images: Images, fitted: Fitted) -> tuple[str, ...]:
+    """A warning of images in turns that stay, which the template does not show."""
+    given = sum(len(turn.images) for turn in fitted.turns)
+    left = given - fitted.text.count(images.mark) if images.files else 0
+    return (f"images-ignored={left}",) if left > 0 else ()
 
 
 class Told:

@@ -99,6 +99,7 @@ HANDLERS = {
     TooLarge: errors.on_too_large,
     TooSlow: errors.on_too_slow,
     HTTPException: errors.on_http,
+    RecursionError: errors.on_too_deep,
     Exception: errors.on_panic,
 }
 

@@ -152,6 +152,11 @@ async def on_os_error(request: Request, error: Exception) -> Response:
     return json_reply(body, 500, None, media_type(request, error))
 
 
+async def on_too_deep(request: Request, _error: Exception) -> Response:
+    """JSON that can be read, but not be written again from where that is done."""
+    return await on_fault(request, OllamaFault(400, "exceeded max depth"))
+
+
 async def on_panic(request: Request, error: Exception) -> Response:
     """A mistake of ours, which the server logs: JSON too, where Ollama's body is empty, for who shows `error`."""
     text = "internal error: the server's log tells what went wrong"

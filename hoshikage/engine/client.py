@@ -110,8 +110,14 @@ class Link(asyncio.BufferedProtocol):
         del self._inboxes[id_]
 
     def send(self, command: wire.Command) -> None:
+        """Raises RequestError for what is larger than the worker takes: it would end by it."""
         if self._transport is not None and not self.lost.is_set():
-            self._transport.write(wire.frame([command]))
+            try:
+                frame = wire.frame([command])
+            except ValueError as error:
+                most = f"an engine takes {wire.FRAME_BYTES_MAX} bytes at once: send less"
+                raise RequestError(reason=f"texts and images make {error}, {most}") from error
+            self._transport.write(frame)
 
     def hang_up(self) -> None:
         if self._transport is not None:

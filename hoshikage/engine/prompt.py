@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.loop import Request
 from hoshikage.engine.pictures import laid_out
-from hoshikage.engine.tokens import check_context, tokens_of
+from hoshikage.engine.tokens import check_known, tokens_of
 from hoshikage.engine.wire import Generate
 from hoshikage.errors import RequestError, Unsupported
 
@@ -19,7 +19,7 @@ def request_of(command: Generate, model: Model, projector: "Projector | None") -
     parts = split(command)
     if len(parts) == 1:
         return Request(command, tokens_of(command, model))
-    check_context(command.context, model)
+    check_known(command.context, model, "context: ")
     if projector is None or not projector.traits.sees:
         raise Unsupported(model=model.name, capability="images: it was loaded without a projector for them")
     if not projector.traits.plain:

@@ -6,7 +6,7 @@ from hoshikage.engine.llama.model import Model
 from hoshikage.engine.llama.specials import infill, specials
 from hoshikage.engine.wire import Generate
 from hoshikage.engine.wire_tokens import Count, Counted, Detokenize, Detokenized, Tokenize, Tokenized
-from hoshikage.errors import RequestError, SequenceFailed, Unsupported
+from hoshikage.errors import RequestError, Unsupported
 
 
 def answer(command: Count | Tokenize | Detokenize, model: Model) -> Counted | Tokenized | Detokenized:
@@ -21,18 +21,12 @@ def answer(command: Count | Tokenize | Detokenize, model: Model) -> Counted | To
 
 
 def tokens_of(command: Generate, model: Model) -> list[int]:
-    """What is evaluated for a command. Raises SequenceFailed or Unsupported."""
-    check_context(command.context, model)
+    """What is evaluated for a command. Raises RequestError, SequenceFailed or Unsupported."""
+    check_known(command.context, model, "context: ")
     if command.suffix:
         before = () if command.context else specials(model).before
         return [*command.context, *before, *between(command.prompt, command.suffix, model)]
     return [*command.context, *model.tokenize(command.prompt, add_special=not command.context)]
-
-
-def check_context(tokens: Iterable[int], model: Model) -> None:
-    """Raises SequenceFailed naming the first id outside the vocabulary."""
-    if foreign := [token for token in tokens if not 0 <= token < model.n_vocab]:
-        raise SequenceFailed(reason=f"context has token {foreign[0]}, the vocabulary ends at {model.n_vocab - 1}")
 
 
 def between(prompt: str, suffix: str, model: Model) -> list[int]:
@@ -47,10 +41,11 @@ def between(prompt: str, suffix: str, model: Model) -> list[int]:
     return [marks.prefix, *before, marks.suffix, *after, marks.middle]
 
 
-def check_known(tokens: Iterable[int], model: Model) -> None:
+def check_known(tokens: Iterable[int], model: Model, where: str = "") -> None:
     """Raises RequestError naming the first id outside the vocabulary."""
     if foreign := [token for token in tokens if not 0 <= token < model.n_vocab]:
-        raise RequestError(reason=f"token {foreign[0]} is not one of the vocabulary, which ends at {model.n_vocab - 1}")
+        last = model.n_vocab - 1
+        raise RequestError(reason=f"{where}token {foreign[0]} is not one of the vocabulary, which ends at {last}")
 
 
 def _text(tokens: tuple[int, ...], special: bool, model: Model) -> str:

@@ -220,8 +220,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def frame(messages: Sequence[Command] | Sequence[Event]) -> bytes:
-    """One frame with all `messages`."""
+    """One frame with all `messages`. Raises ValueError if it is over FRAME_BYTES_MAX."""
     body = _encode(messages)
+    if len(body) > FRAME_BYTES_MAX:
+        raise ValueError(f"a frame of {len(body)} bytes")
     return len(body).to_bytes(HEADER_BYTES, "little") + body
 
 

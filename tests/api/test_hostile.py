@@ -66,6 +66,16 @@ def test_a_number_of_400_digits_is_refused(client: httpx.Client, path: str, body
     assert "error" in reply.json()
 
 
+@pytest.mark.parametrize("depth", [900, 930, 960, 975])
+def test_arguments_that_are_nested_deep_are_no_mistake_of_the_servers(client: httpx.Client, depth: int) -> None:
+    arguments = '{"a":' * depth + "1" + "}" * depth
+    called = f'{{"role":"assistant","tool_calls":[{{"function":{{"name":"f","arguments":{arguments}}}}}]}}'
+    asked = f'{{"role":"user","content":"{"x" * (1 << 18)}"}}'
+    reply = client.post("/api/chat", content=f'{{"model":"starter","messages":[{called},{asked}]}}')
+    assert reply.status_code == 400
+    assert "exceeded max depth" in reply.text or "more than the context length" in reply.text
+
+
 def test_a_recipe_larger_than_any_registry_should_hold_is_refused(client: httpx.Client) -> None:
     reply = client.post("/api/create", json={"model": "m", "from": "starter", "system": "x" * (17 << 20)})
     assert (reply.status_code, "larger than" in reply.json()["error"]) == (400, True)

@@ -128,3 +128,11 @@ def test_what_would_be_sent_is_shown_with_ollamas_marks(program: Program, route:
     info = httpx.post(f"{program.url}/api/{route}", json=asked, timeout=60).json()["_debug_info"]
     assert info["image_count"] == 1
     assert "[img-0]So" in info["rendered_template"]
+
+
+@pytest.mark.parametrize(("template", "told"), [("{{ .System }}:", "images-ignored=2"), ("{{ .Prompt }}", None)])
+def test_images_that_a_template_does_not_show_are_told(program: Program, template: str, told: str | None) -> None:
+    encoded = [base64.b64encode(png(seed=seed)).decode() for seed in range(2)]
+    asked = {"model": "sees", "prompt": "So", "system": "S", "images": encoded, "template": template}
+    reply = httpx.post(f"{program.url}/api/generate", json={**asked, "options": GREEDY, "stream": False}, timeout=60)
+    assert (reply.status_code, reply.headers.get("x-hoshikage-warning")) == (200, told)

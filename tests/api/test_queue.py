@@ -49,6 +49,14 @@ async def test_a_full_queue_is_said_in_each_dialects_words(program: Program) -> 
     assert await asyncio.to_thread(is_served, program)
 
 
+async def test_the_template_of_a_request_that_may_not_enter_is_not_read(program: Program) -> None:
+    unreadable = {"model": "starter", "prompt": "Hi", "template": "{{"}
+    async with busy(program, 3):
+        refused = await ask(program, "/api/generate", unreadable)
+    assert (refused.status_code, refused.json()) == (503, {"error": FULL})
+    assert "template" in (await ask(program, "/api/generate", unreadable)).json()["error"]
+
+
 async def test_the_queue_of_a_loaded_model_is_bounded_and_retry_after_is_measured(program: Program) -> None:
     assert await asyncio.to_thread(is_served, program)
     assert "starter:latest" in program.listed()

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from fixtures.tiny_gguf import make_tiny
 from hoshikage.engine import wire
 from hoshikage.engine.client import Engine
-from hoshikage.errors import ContextOverflow, EngineCrashed, LoadFailed, SequenceFailed
+from hoshikage.errors import ContextOverflow, EngineCrashed, LoadFailed, RequestError
 from hoshikage.sampling import SamplingOptions
 
 ENDLESS = "Count: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,"
@@ -141,8 +141,16 @@ async def test_a_window_that_is_no_round_number_holds_to_the_token(starter: Path
 
 
 async def test_tokens_outside_the_vocabulary_are_refused(engine: Engine) -> None:
-    with pytest.raises(SequenceFailed, match="context has token 999999"):
+    with pytest.raises(RequestError, match="context: token 999999 is not one of the vocabulary"):
         await said(engine, wire.Generate(id=0, owner="a", prompt="x", sampling=SamplingOptions(), context=(999999,)))
+
+
+async def test_a_prompt_larger_than_a_frame_ends_no_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "FRAME_BYTES_MAX", 10_000)
+    with pytest.raises(RequestError, match=r"a frame of 1\d{4} bytes, an engine takes 10000 bytes at once"):
+        await said(engine, ask("x" * 10_000))
+    _, end = await said(engine, ask("x", new=1))
+    assert end.completion_tokens == 1
 
 
 async def test_more_conversations_than_cells_are_all_answered(starter: Path) -> None:
