@@ -6,7 +6,11 @@ HOST ?=
 PORT ?=
 SERVE_FLAGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
-.PHONY: serve test system check engine starter compat bench clean
+WEBUI := .venv-openwebui
+WEBUI_VERSION := 0.12.4
+JS := compat/clients/js
+
+.PHONY: serve test system check engine starter compat browser bench clean
 
 serve: $(VENV)/.base starter
 	$(BIN)/hoshikage serve $(SERVE_FLAGS)
@@ -36,9 +40,38 @@ starter: $(VENV)/.base
 engine: $(VENV)/.pip
 	$(BIN)/python -m hoshikage.engine.build
 
-# Every real client against the real server.
-compat: $(VENV)/.dev
+# Every real client against the real server: what `make test` runs of them, the frameworks, node and Open WebUI; and
+# workers and gateways that die, fifty rounds instead of 25.
+compat: $(VENV)/.compat $(JS)/node_modules/.package-lock.json $(WEBUI)/.ready browser
 	$(BIN)/python -m pytest compat/clients
+	CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/crash
+
+$(VENV)/.compat: $(VENV)/.dev pyproject.toml
+	$(BIN)/python -m pip install --quiet --group compat
+	@touch $@
+
+$(JS)/node_modules/.package-lock.json: $(JS)/package.json $(JS)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: sudo apt-get install nodejs npm"; exit 1; }
+	npm ci --prefix $(JS) --no-fund --no-audit
+	@touch $@
+
+# Open WebUI without torch: its wheel, what it names for its slim image, and what it imports beyond that; all at once,
+# since two calls do not agree on the versions.
+$(WEBUI)/.ready: Makefile
+	rm -rf $(WEBUI)
+	$(PYTHON) -m venv $(WEBUI)
+	$(WEBUI)/bin/python -m pip install --quiet --no-deps open-webui==$(WEBUI_VERSION)
+	$(WEBUI)/bin/python -m pip install --quiet -r $$(echo $(WEBUI)/lib/python3*/site-packages/requirements-slim.txt) \
+	  chromadb==1.5.9 pydub azure-storage-blob==12.29.0 google-cloud-storage==3.9.0
+	@touch $@
+
+# The browser that drives Open WebUI, with fonts for what it shows.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -y -qq install --no-install-recommends \
+	      chromium chromium-driver fonts-liberation fonts-noto-cjk fonts-noto-color-emoji; \
+	  else echo "missing: sudo apt-get install chromium chromium-driver fonts-noto-cjk"; exit 1; fi
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m compat.peers.startup
@@ -75,8 +108,8 @@ $(VENV)/.base: $(VENV)/.pip pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base pyproject.toml
-	$(BIN)/python -m pip install --quiet --group dev --group compat
+	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WEBUI) $(JS)/node_modules .mypy_cache .pytest_cache .ruff_cache

@@ -33,6 +33,16 @@ def test_a_model_is_created_from_another_copied_and_deleted(client: ollama.Clien
         client.delete("brief")
 
 
+def test_what_is_loaded_is_told_by_a_name_that_is_left(client: ollama.Client) -> None:
+    client.generate("starter", keep_alive=0)
+    client.copy("starter", "twin")
+    client.generate("twin", "Hi", options={"num_predict": 1})
+    client.delete("twin")
+    assert client.generate("starter", "Hi", options={"num_predict": 1}).response
+    (loaded,) = client.ps().models
+    assert loaded.model in names(client)
+
+
 def test_a_file_is_uploaded_and_quantized(client: ollama.Client, tmp_path: Path) -> None:
     digest = client.create_blob(make_tiny(tmp_path / "tiny.gguf"))
     steps = list(client.create(model="small", files={"tiny.gguf": digest}, quantize="q8_0", stream=True))

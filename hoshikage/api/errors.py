@@ -36,6 +36,8 @@ JSON = "application/json"
 JSON_UTF8 = "application/json; charset=utf-8"
 IN_STREAM = "in_stream"
 """Where the state of a request holds the errors that would be a line of its stream, were it not for their status."""
+ASKED_MODEL = "asked_model"
+"""Where the state of a request holds the name of the model that is to run, as the client spells it."""
 METHODS = ("HEAD", "GET", "POST", "DELETE")
 CLIENT_CLOSED_REQUEST = 499
 
@@ -75,6 +77,10 @@ class OllamaFault(Exception):
         super().__init__(text)
 
 
+class StreamFault(OllamaFault):
+    """A refusal that takes the place of a stream's first line."""
+
+
 class OpenAIFault(Exception):
     """A refusal with the field it is about."""
 
@@ -106,8 +112,10 @@ async def on_hoshikage_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status >= 500 and not isinstance(error, errors.Overloaded):  # the queue itself tells that it is full
         log.error("%s %s: %s", request.method, request.url.path, error.text(services(request).settings.language))
+    if isinstance(error, errors.FileMissing):
+        log.warning("%s %s: %s", request.method, request.url.path, error)
     headers = headers_of(request, error, status)
-    body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(error))
+    body: object = openai_body(error) if for_openai(request) else OllamaError(ollama_text(request, error))
     return json_reply(body, status, headers, media_type(request, error))
 
 
@@ -127,8 +135,11 @@ def headers_of(request: Request, error: errors.HoshikageError, status: int) -> d
     return {**retry, "connection": "close"} if closing else retry
 
 
-def ollama_text(error: errors.HoshikageError) -> str:
+def ollama_text(request: Request, error: errors.HoshikageError) -> str:
     """Ollama's words where its clients look for them, ours elsewhere."""
+    asked = getattr(request.state, ASKED_MODEL, None)
+    if isinstance(error, errors.FileMissing) and asked is not None:
+        return f'model "{asked}" not found, try pulling it first'
     return next((text for cls, text in OLLAMA_TEXTS.items() if isinstance(error, cls)), str(error))
 
 

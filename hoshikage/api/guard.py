@@ -3,6 +3,7 @@
 The Host check keeps a web page from reaching a loopback server through a name of its own (DNS rebinding).
 """
 
+import contextlib
 import ipaddress
 import re
 import socket
@@ -31,8 +32,8 @@ PREFLIGHT = {
     "access-control-allow-methods": "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS",
     "access-control-allow-headers": ALLOWED_HEADERS,
     "access-control-max-age": "43200",
-    "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
 }
+VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
 class Guard:
@@ -60,7 +61,7 @@ class Guard:
         if origin and not self._known(origin):
             return Response(status_code=403)
         if origin and scope["method"] == "OPTIONS":
-            return Response(status_code=204, headers={**PREFLIGHT, **self._allow_origin(origin)})
+            return Response(status_code=204, headers={**PREFLIGHT, **self._allow_origin(origin, VARY)})
         if self.loopback and not is_local(headers.get("host", "")):
             return Response(status_code=403)
         if self.loopback and scope["method"] == "OPTIONS" and _address(headers.get("host", "")) is None:
@@ -70,10 +71,10 @@ class Guard:
     def _known(self, origin: str) -> bool:
         return any(matches(allowed, origin) for allowed in self.origins)
 
-    def _allow_origin(self, origin: str) -> dict[str, str]:
+    def _allow_origin(self, origin: str, vary: str = "Origin") -> dict[str, str]:
         if "*" in self.origins:
             return {"access-control-allow-origin": "*"}
-        return {"access-control-allow-origin": origin, "vary": "Origin"}
+        return {"access-control-allow-origin": origin, "vary": vary}
 
 
 def matches(allowed: str, origin: str) -> bool:
@@ -89,19 +90,30 @@ def is_local(host: str) -> bool:
     name = _without_port(host).lower().rstrip(".")
     if (address := _address(host)) is None:
         return name in {"localhost", socket.gethostname().lower()} or name.endswith(LOCAL_SUFFIXES)
-    private = address.is_private and not address.is_link_local and address not in CARRIER_GRADE_NAT
-    return address.is_loopback or private or address.is_unspecified
+    private = any(address in network for network in PRIVATE if network.version == address.version)
+    return address.is_loopback or private or address.is_unspecified or is_ours(address)
 
 
-def _address(host: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
+PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_ours(address: Address) -> bool:
+    """Whether an interface of this machine has the address: only such a one, or a multicast one, can be bound."""
+    family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((str(address), 0))
+        return not address.is_multicast
+    return False
+
+
+def _address(host: str) -> Address | None:
     """The IP address in a Host header, if it is one."""
     try:
-        return ipaddress.ip_address(_without_port(host).rstrip("."))
+        found = ipaddress.ip_address(_without_port(host).rstrip("."))
     except ValueError:
         return None
-
-
-CARRIER_GRADE_NAT = ipaddress.ip_network("100.64.0.0/10")
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d+)?|(?P<bare>[0-9A-Fa-f:]+)")

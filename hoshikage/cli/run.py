@@ -18,7 +18,7 @@ from hoshikage.cli.text import say, warn
 from hoshikage.cli.timings import Timings, summary
 from hoshikage.conversation import ChatRequest, Message, ThinkingDelta
 from hoshikage.durations import keep_alive_seconds
-from hoshikage.errors import HoshikageError, ModelNotFound, RequestError
+from hoshikage.errors import FileMissing, HoshikageError, ModelNotFound, RequestError
 from hoshikage.settings import Settings
 
 if TYPE_CHECKING:
@@ -110,11 +110,13 @@ def present(args: argparse.Namespace, settings: Settings) -> str:
     from hoshikage.models.home import registry_of
 
     try:
-        registry_of(settings).run(args.name)
+        entry = registry_of(settings).run(args.name)
     except ModelNotFound as error:
         warn(settings.language, "run_pulls", message=error.text(settings.language))
         with view() as shown, closing(steps(args, settings)) as under_way:
             return followed(under_way, shown).name
+    if (lost := entry.lost) is not None:
+        raise FileMissing(path=lost)
     return str(args.name)
 
 

@@ -3,18 +3,19 @@
 A model for vectors has no loop: nothing of a KV cache for generating is made for it.
 """
 
+import time
 from typing import TYPE_CHECKING
 
 from hoshikage.engine.embedder import Embedder, Job
 from hoshikage.engine.loop import Loop, Request
 from hoshikage.engine.speaker import Item
-from hoshikage.engine.wire import Cancel, Counters, Refused, Statistics
+from hoshikage.engine.wire import Cancel, Counters, Refused
 from hoshikage.errors import Unsupported
 
 if TYPE_CHECKING:
     from hoshikage.engine.llama.media import Projector
 
-Work = Request | Job | Cancel | Statistics
+Work = Request | Job | Cancel
 
 
 class Desk:
@@ -24,6 +25,7 @@ class Desk:
         self.loop = loop
         self.embedder = embedder
         self.projector = projector
+        self._stepping_since = 0
 
     @property
     def busy(self) -> bool:
@@ -50,6 +52,19 @@ class Desk:
 
     def step(self) -> list[Item]:
         """A decode of the loop, then a call of the embedder, as there is work for them."""
+        self._stepping_since = time.monotonic_ns()
+        try:
+            return self._step()
+        finally:
+            self._stepping_since = 0
+
+    def counters(self, id_: int) -> Counters:
+        """For the reader thread, so that nobody waits for the end of a step."""
+        since = self._stepping_since
+        step_ns = time.monotonic_ns() - since if since else 0
+        return self.loop.counters(id_, step_ns) if self.loop else self.embedder.counters(id_, step_ns)
+
+    def _step(self) -> list[Item]:
         decoding = self.loop is not None and self.loop.busy
         said: list[Item] = [*self.loop.step()] if self.loop and decoding else []
         if self.embedder.busy:
@@ -73,25 +88,7 @@ class Desk:
         said: list[Item] = [*self.loop.refuse_all(reason)] if self.loop else []
         return [*said, *self.embedder.refuse_all(reason)]
 
-    def _without_loop(self, item: Request | Cancel | Statistics) -> list[Item]:
-        if isinstance(item, Request):
-            return [Refused(id=item.command.id, reason="generate", code=Unsupported.code)]
+    def _without_loop(self, item: Request | Cancel) -> list[Item]:
         if isinstance(item, Cancel):
             return []
-        done, evaluated, waiting = self.embedder.calls, self.embedder.evaluated, self.embedder.waiting
-        return [counters(item.id, done, evaluated, waiting)]
-
-
-def counters(id_: int, calls: int, tokens: int, jobs: int) -> Counters:
-    """Of a worker that only evaluates."""
-    return Counters(
-        id=id_,
-        decodes=calls,
-        tokens_decoded=tokens,
-        tokens_sampled=0,
-        decode_ns=0,
-        host_ns=0,
-        sample_ns=0,
-        running=min(jobs, 1),
-        waiting=max(jobs - 1, 0),
-    )
+        return [Refused(id=item.command.id, reason="generate", code=Unsupported.code)]

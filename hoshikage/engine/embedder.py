@@ -15,7 +15,7 @@ from hoshikage.engine.llama.pooled import Pooled, Pooling, Traits, traits
 from hoshikage.engine.llama.specials import specials
 from hoshikage.engine.packing import PACK_TOKENS, SEQUENCES, Packer, Part, finished
 from hoshikage.engine.tokens import check_known
-from hoshikage.engine.wire import Refused
+from hoshikage.engine.wire import Counters, Refused
 from hoshikage.engine.wire_pooled import Embed, Embeddings, Rerank, Scores
 from hoshikage.errors import HoshikageError, Unsupported
 
@@ -85,9 +85,21 @@ class Embedder:
     def busy(self) -> bool:
         return bool(self._jobs)
 
-    @property
-    def waiting(self) -> int:
-        return len(self._jobs)
+    def counters(self, id_: int, step_ns: int) -> Counters:
+        """Of a worker that only evaluates."""
+        jobs = len(self._jobs)
+        return Counters(
+            id=id_,
+            decodes=self.calls,
+            tokens_decoded=self.evaluated,
+            tokens_sampled=0,
+            decode_ns=0,
+            host_ns=0,
+            sample_ns=0,
+            step_ns=step_ns,
+            running=min(jobs, 1),
+            waiting=max(jobs - 1, 0),
+        )
 
     def prepare(self, command: Embed | Rerank) -> Job:
         """Tokenize and fit; for the reader thread. Raises Unsupported, InputTooLong or RequestError."""

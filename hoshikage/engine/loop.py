@@ -20,7 +20,7 @@ from hoshikage.engine.pictures import Picture, without
 from hoshikage.engine.scheduler import Chunk, Scheduler
 from hoshikage.engine.sequence import Sequence
 from hoshikage.engine.speaker import End, Item, Token, Voice
-from hoshikage.engine.wire import Cancel, Counters, Generate, Refused, Started, Statistics
+from hoshikage.engine.wire import Cancel, Counters, Generate, Refused, Started
 from hoshikage.errors import RequestError, SequenceFailed
 
 if TYPE_CHECKING:
@@ -87,13 +87,11 @@ class Loop:
     def busy(self) -> bool:
         return self.scheduler.busy
 
-    def take(self, item: Request | Cancel | Statistics) -> list[Item]:
+    def take(self, item: Request | Cancel) -> list[Item]:
         """Take one command in; what is to be said about it at once."""
         if isinstance(item, Request):
             return self._submit(item)
-        if isinstance(item, Cancel):
-            return self._finish(self._active[item.id], "cancel") if item.id in self._active else []
-        return [self._counters(item.id)]
+        return self._finish(self._active[item.id], "cancel") if item.id in self._active else []
 
     def step(self) -> list[Item]:
         """Decode one batch; what is to be said about it."""
@@ -285,7 +283,8 @@ class Loop:
         if not self.scheduler.residents.evict() and not self.scheduler.preempt():
             raise SequenceFailed(reason="the KV cache has no room for the batch")
 
-    def _counters(self, id_: int) -> Counters:
+    def counters(self, id_: int, step_ns: int) -> Counters:
+        """For the reader thread too: nothing but numbers is looked at."""
         c, drafter = self.counts, self.drafter
         return Counters(
             id=id_,
@@ -295,6 +294,7 @@ class Loop:
             decode_ns=c.decode_ns,
             host_ns=c.host_ns,
             sample_ns=c.sample_ns,
+            step_ns=step_ns,
             running=len(self.scheduler.running),
             waiting=len(self.scheduler.waiting),
             allocated=self.cache.context.cells,

@@ -1,12 +1,11 @@
 """What becomes of a command in the worker's reader thread: tokens for the inbox, or an answer at once."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hoshikage.engine import wire
 from hoshikage.engine.constrained import Constraints, Inbox
-from hoshikage.engine.desk import Work
-from hoshikage.engine.embedder import Embedder, refused
+from hoshikage.engine.desk import Desk, Work
+from hoshikage.engine.embedder import refused
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.prompt import request_of
 from hoshikage.engine.speaker import Speaker
@@ -15,9 +14,6 @@ from hoshikage.engine.wire_pooled import Embed, Rerank
 from hoshikage.engine.wire_tokens import Count, Detokenize, Tokenize
 from hoshikage.errors import HoshikageError
 
-if TYPE_CHECKING:
-    from hoshikage.engine.llama.media import Projector  # mtmd is only taken in where there is a projector
-
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -25,11 +21,10 @@ class Reader:
     the steps."""
 
     model: Model
-    embedder: Embedder
+    desk: Desk
     constraints: Constraints
     inbox: Inbox
     speaker: Speaker
-    projector: "Projector | None" = None
 
     def take(self, command: wire.Command) -> None:
         """Put the command into the inbox with its tokens, or answer it at once."""
@@ -38,15 +33,17 @@ class Reader:
         try:
             if isinstance(command, Count | Tokenize | Detokenize):
                 self.speaker.say([answer(command, self.model)])
+            elif isinstance(command, wire.Statistics):
+                self.speaker.say([self.desk.counters(command.id)])
             elif isinstance(command, wire.Generate):
-                self.constraints.admit(request_of(command, self.model, self.projector))
+                self.constraints.admit(request_of(command, self.model, self.desk.projector))
             else:
                 self.constraints.forget(command.id)
                 self.inbox.put(self._work(command))
         except HoshikageError as error:
             self.speaker.say([refused(command.id, error)])
 
-    def _work(self, command: Embed | Rerank | wire.Cancel | wire.Statistics) -> Work:
+    def _work(self, command: Embed | Rerank | wire.Cancel) -> Work:
         if isinstance(command, Embed | Rerank):
-            return self.embedder.prepare(command)
+            return self.desk.embedder.prepare(command)
         return command

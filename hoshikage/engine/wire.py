@@ -193,6 +193,7 @@ class Counters(Struct, tag="counters", frozen=True, kw_only=True):
     """The worker's counters since its start; times in nanoseconds.
 
     `host_ns` is the time between two decode calls of busy steps, `sample_ns` the part of it in llama.cpp's samplers.
+    `step_ns` is how long the step takes that is under way, 0 without one.
     """
 
     id: int
@@ -202,6 +203,7 @@ class Counters(Struct, tag="counters", frozen=True, kw_only=True):
     decode_ns: int
     host_ns: int
     sample_ns: int
+    step_ns: int
     running: int
     waiting: int
     allocated: int = 0

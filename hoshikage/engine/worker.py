@@ -76,7 +76,7 @@ def serve(link: socket.socket, frames: "wire.Frames[wire.Command]", load: wire.L
     inbox: Inbox = SimpleQueue()
     speaker = Speaker(link, model.piece, lambda id_: inbox.put(wire.Cancel(id_)))
     speaker.say([ready])
-    reader = Reader(model, desk.embedder, Constraints(model, inbox, speaker), inbox, speaker, desk.projector)
+    reader = Reader(model, desk, Constraints(model, inbox, speaker), inbox, speaker)
     threading.Thread(target=listen, args=(link, frames, reader), name="reader", daemon=True).start()
     step_until_closed(desk, inbox, speaker)
     desk.save_all()

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 EXPONENT_FROM, EXPONENT_BELOW = 6, -4
 """Go's `%v` of a float switches to an exponent from 10^6 on and below 10^-4."""
+JSON_EXPONENT_FROM = 1e21
+"""Go's JSON writes the digits of a float below it."""
 FLOAT64_BEYOND = 2**1023
 """Whole numbers from here on may be no float64."""
 _ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v", "\\": "\\", '"': '"'}
@@ -24,6 +26,12 @@ def number(value: float) -> str:
         return f"{exact:f}"
     mantissa = f"{exact:e}".partition("e")[0]
     return f"{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+
+
+def json_number(value: float) -> float:
+    """A float of a GGUF file, which has 32 bits unless it needs more, with the fewest digits; a whole one as an int."""
+    short = float32(value) if _single(value) == value and math.isfinite(value) and not value.is_integer() else value
+    return int(short) if short.is_integer() and abs(short) < JSON_EXPONENT_FROM else short
 
 
 def quoted(text: str) -> str:

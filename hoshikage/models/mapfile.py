@@ -4,7 +4,7 @@ import codecs
 import functools
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from hoshikage.errors import BadName, FileMissing, NotGguf
 from hoshikage.models.digests import Digest, sample_digest
 from hoshikage.models.entry import LATEST_SECONDS, Entry, Facts, Stored, facts_of
 from hoshikage.models.gguf import read_header
+from hoshikage.models.looks import Look, look
 from hoshikage.models.manifest import manifest
 from hoshikage.models.names import fold
 
@@ -23,6 +24,8 @@ Raw = dict[str, object]
 Known = Mapping[str, tuple[object, Entry]]
 """The entries that there were, by name, each with the value that it was made from."""
 NONE: Known = {}
+LookAt = Callable[[Path], Look]
+"""Tells what a file is like, by an earlier look at it or by a new one."""
 
 
 def decode(data: bytes) -> Raw:
@@ -36,10 +39,10 @@ def encode(raw: Raw) -> bytes:
 
 def is_legacy(raw: Raw) -> bool:
     """Whether any entry has the form of version 1.0.0, or was written by hand."""
-    return any(not isinstance(value, Mapping) or "facts" not in value for value in raw.values())
+    return any(not isinstance(value, dict) or "facts" not in value for value in raw.values())
 
 
-def entries(raw: Raw, folder: Path, known: Known = NONE) -> tuple[Entry, ...]:
+def entries(raw: Raw, folder: Path, known: Known = NONE, look_at: LookAt = look) -> tuple[Entry, ...]:
     """The entries that can be understood; the others are named in the log and left out.
 
     Where neither value nor file has changed, the entry is the one that is `known`.
@@ -50,29 +53,35 @@ def entries(raw: Raw, folder: Path, known: Known = NONE) -> tuple[Entry, ...]:
             key = fold(name)
             if key in found:
                 raise BadName(name=f"{name} (again)")
-            found[key] = same(value, known.get(name)) or entry(name, value, folder)
+            found[key] = same(value, known.get(name), look_at) or entry(name, value, folder, look_at)
         except (BadName, msgspec.ValidationError, RuntimeError, ValueError) as error:
             log.warning("model_map.json: '%s' is left out: %s", name, error)
     return tuple(found.values())
 
 
-def same(value: object, known: tuple[object, Entry] | None) -> Entry | None:
+def same(value: object, known: tuple[object, Entry] | None, look_at: LookAt) -> Entry | None:
     """The entry that is known, if making it anew would find nothing else."""
-    if known is None or known[0] != value or not isinstance(value, Mapping) or not {"digest", "facts"} <= value.keys():
+    if (
+        known is None
+        or known[0] != value
+        or not isinstance(value, dict)
+        or "digest" not in value
+        or "facts" not in value
+    ):
         return None
-    entry, facts = known[1], known[1].stored.facts
-    try:
-        status = entry.file.stat()
-    except OSError:
-        return None
-    return entry if (status.st_size, status.st_mtime_ns) == (facts.size, facts.mtime_ns) else None
+    return known[1] if fits(known[1].stored.facts, look_at(known[1].file)) else None
 
 
-def entry(name: str, value: object, folder: Path) -> Entry:
+def fits(facts: Facts, found: Look) -> bool:
+    """Whether they are those of the file as it was found."""
+    return found is not None and (found.st_size, found.st_mtime_ns) == (facts.size, facts.mtime_ns)
+
+
+def entry(name: str, value: object, folder: Path, look_at: LookAt) -> Entry:
     """An entry, completed from its file's header where that is newer than what is stored."""
     stored = resolved(msgspec.convert(modern(value), Stored), folder)
     file = Path(stored.path)
-    return Entry(name=name, file=file, stored=completed(stored, file))
+    return Entry(name=name, file=file, stored=completed(stored, file, look_at(file)))
 
 
 def resolved(stored: Stored, folder: Path) -> Stored:
@@ -106,11 +115,12 @@ def stops(value: object) -> object:
     return [value] if isinstance(value, str) else value or []
 
 
-def completed(stored: Stored, file: Path) -> Stored:
-    """With facts and digest for the file as it is now; what is not known yet comes from samples of its files."""
+def completed(stored: Stored, file: Path, status: Look) -> Stored:
+    """With facts and digest for the file as it was found; what is not known yet comes from samples of its files."""
     try:
-        status = file.stat()
-        if (status.st_size, status.st_mtime_ns) != (stored.facts.size, stored.facts.mtime_ns):
+        if status is None:
+            raise FileMissing(path=file)
+        if not fits(stored.facts, status):
             facts = _facts(file, status.st_size, status.st_mtime_ns)
             stored = msgspec.structs.replace(stored, facts=facts, digest="")
         if not stored.digest:

@@ -60,6 +60,13 @@ def parse(text: str) -> Name:
     return Name(host or HOST, namespace or NAMESPACE, model, tag or TAG)
 
 
+def parse_exact(text: str) -> Name:
+    """As `parse`, but surrounding blanks are a mistake. Raises BadName."""
+    if text != text.strip():
+        raise BadName(name=text)
+    return parse(text)
+
+
 def local(text: str) -> str:
     """The name without `:local`. Raises CloudDisabled where `:cloud` or a tag that ends in `-cloud` asks for another
     machine, and BadSource where it asks for both."""
@@ -94,6 +101,7 @@ def _usable(piece: str) -> str:
     return _REFUSED.sub("-", piece).strip("-._")
 
 
+@functools.lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """The key for look-ups: NAME, NAME:latest and any case of them fold to the same. Raises BadName."""
     return parse(text).key

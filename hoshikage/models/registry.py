@@ -6,12 +6,13 @@ right by the next reader: a projection is rebuilt from the truth, a corrupt trut
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from hoshikage import atomic
 from hoshikage.errors import BadName, FileMissing, ModelNotFound, NameTaken, NotGguf
@@ -19,6 +20,7 @@ from hoshikage.models import mapfile
 from hoshikage.models.digests import Digests, all_exact, file_digest
 from hoshikage.models.entry import Entry, Stored, checked, facts_of
 from hoshikage.models.gguf import read_header
+from hoshikage.models.looks import Looks, look, signature
 from hoshikage.models.manifest import Manifest, manifest, place
 from hoshikage.models.names import fold, local, parse
 from hoshikage.models.projections import Projections
@@ -26,7 +28,7 @@ from hoshikage.models.truth import Files, Truth
 
 log = logging.getLogger("hoshikage.models")
 
-Signature = tuple[tuple[int, int, int] | None, ...]
+Signature = tuple[int, int, int] | None
 
 
 class Registry:
@@ -36,29 +38,29 @@ class Registry:
         self.files = files
         self.digests = Digests(files.digests)
         self._truth = Truth(files)
-        self._seen: Signature | None = None
+        self._taking = threading.Lock()
+        self._looks = Looks()
+        self._seen: tuple[Signature, ...] | None = None
+        self._behind = False
         self._entries: tuple[Entry, ...] = ()
+        self._by_key: dict[str, Entry] = {}
         self._known: mapfile.Known = {}
         self._projections = Projections()
 
     @property
     def changed(self) -> bool:
         """Whether the map or a projection is not as this process has left it; costs three looks at the disk."""
-        return self._seen is not None and self._seen[:3] != tuple(_stat(path) for path in self._three)
+        return self._seen is not None and (self._behind or self._seen != self._three_now())
 
     def locked(self) -> FileLock:
         """For what must not fall between two changes of other processes; changes can be made inside."""
         return self._truth.lock()
 
     def entries(self) -> tuple[Entry, ...]:
-        """All models. Raises RegistryCorrupt."""
-        if self._seen is None or self._seen != self._signature():
-            try:
-                with self._truth.lock():
-                    self._refresh(self._truth.read())
-            except OSError as error:  # a folder that cannot be written, or a lock that is held: reading goes on
-                log.warning("%s: %s", self.files.model_map, error)
-                self._take(self._truth.read())
+        """All models; that a file was replaced by another is seen within LOOK_SECONDS. Raises RegistryCorrupt."""
+        self._follow()
+        if self._looks.any_changed(entry.file for entry in self._entries):
+            self._read()
         return self._entries
 
     def tags(self) -> bytes:
@@ -72,8 +74,16 @@ class Registry:
         return self._projections.cards
 
     def find(self, name: str) -> Entry:
-        """The model of that name, in any case, with or without `:latest`. Raises ModelNotFound or BadName."""
-        return _named(self.entries(), name)
+        """The model of that name, in any case, with or without `:latest`, as its file is now.
+
+        Raises ModelNotFound, BadName or RegistryCorrupt.
+        """
+        self._follow()
+        found = self._named(name)
+        if self._looks.changed(found.file):
+            self._read()
+            found = self._named(name)
+        return found
 
     def run(self, name: str) -> Entry:
         """The model that is to run or to be shown; `:local` may follow its name. Raises as `find` and `local`."""
@@ -121,7 +131,7 @@ class Registry:
                 # A power cut may lose it, which mend() puts right.
                 atomic.write(place(self.files.home, parsed), manifest_file.read_bytes(), flush=False)
             self._change(lambda raw: raw.update({_spelling(raw, destination): mapfile.raw_of(stored)}))
-            return _named(self._entries, destination)
+            return self.find(destination)
 
     def remove(self, name: str) -> Entry:
         """Unregister a model; its files stay. Raises ModelNotFound or BadName."""
@@ -185,6 +195,27 @@ class Registry:
             change(raw)
             self._refresh(raw, self._truth.write(raw, before))
 
+    def _follow(self) -> None:
+        """Take in what others have made of the three files."""
+        if self._seen is None or self.changed:
+            self._read()
+
+    def _read(self) -> None:
+        """Take the map in. While another holds the lock, the projections are left to it: no reader waits for a lock."""
+        before = self._three_now()  # before the map is read: what is changed meanwhile is seen at the next call
+        try:
+            with self._truth.lock().acquire(blocking=False):
+                self._refresh(self._truth.read())
+                self._seen = (before[0], *self._three_now()[1:])
+                return
+        except Timeout:
+            self._behind = True
+        except OSError as error:  # a folder that cannot be written
+            log.warning("%s: %s", self.files.model_map, error)
+            self._behind = False
+        self._take(self._truth.read())
+        self._seen = before
+
     def _refresh(self, raw: mapfile.Raw, data: bytes | None = None) -> None:
         """Take the map in, and bring its copy, its manifests and its projections in step; `data` is the map's own."""
         self._take(raw)
@@ -202,13 +233,21 @@ class Registry:
                     atomic.write(path, content, flush=path not in self._three, sync=False)
             except OSError as error:  # the truth stands; what follows from it is tried again at the next change
                 log.warning("%s cannot be written: %s", path, error)
-        self._seen = (*map(_stat, self._three), *(self._seen or ())[3:])
+        self._seen, self._behind = self._three_now(), False
 
     def _take(self, raw: mapfile.Raw) -> None:
-        self._entries = mapfile.entries(raw, self.files.model_map.parent, self._known)
-        self._known = {entry.name: (raw[entry.name], entry) for entry in self._entries}
-        self._projections.take(self._entries)
-        self._seen = self._signature()
+        with self._taking:  # a reader in the event loop and a change in a thread
+            self._entries = mapfile.entries(raw, self.files.model_map.parent, self._known, self._looks.at)
+            self._by_key = {fold(entry.name): entry for entry in self._entries}
+            self._known = {entry.name: (raw[entry.name], entry) for entry in self._entries}
+            self._looks.forget_others(entry.file for entry in self._entries)
+            self._projections.take(self._entries)
+
+    def _named(self, name: str) -> Entry:
+        try:
+            return self._by_key[fold(name)]
+        except KeyError:
+            raise ModelNotFound(name=name) from None
 
     def _sampled_manifests(self) -> dict[Path, bytes]:
         """Those of entries that came by hand or from version 1.0.0; `add` and `settle` write the others."""
@@ -221,29 +260,12 @@ class Registry:
                 found[path] = manifest(entry.stored, mapfile.sampled).data
         return found
 
-    def _signature(self) -> Signature:
-        """Of the three files, and of the models', which may be replaced by others of the same name."""
-        return tuple(_stat(path) for path in (*self._three, *(entry.file for entry in self._entries)))
+    def _three_now(self) -> tuple[Signature, ...]:
+        return tuple(signature(look(path)) for path in self._three)
 
     @property
     def _three(self) -> tuple[Path, Path, Path]:
         return self.files.model_map, self.files.tag_cache, self.files.tag_ollama
-
-
-def _named(entries: Iterable[Entry], name: str) -> Entry:
-    key = fold(name)
-    for entry in entries:
-        if fold(entry.name) == key:
-            return entry
-    raise ModelNotFound(name=name)
-
-
-def _stat(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - called for every model at every request, and pathlib takes twice as long
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _has_digest(path: Path, digest: str) -> bool:

@@ -91,5 +91,8 @@ def card(entry: Entry) -> ModelCard:
 
 
 def local_time(unix_seconds: float) -> str:
-    """RFC 3339 in the local zone, as Go prints it: no fraction where it is zero."""
-    return datetime.datetime.fromtimestamp(unix_seconds).astimezone().isoformat()
+    """RFC 3339 in the local zone, as Go prints it: a fraction without zeros at its end, and `Z` for no offset."""
+    at = datetime.datetime.fromtimestamp(unix_seconds).astimezone()
+    fraction = f".{at.microsecond:06d}".rstrip("0") if at.microsecond else ""
+    zone = at.isoformat()[-len("+00:00") :] if at.utcoffset() else "Z"
+    return f"{at:%Y-%m-%dT%H:%M:%S}{fraction}{zone}"

@@ -94,7 +94,9 @@ def test_an_uploaded_file_becomes_a_model_and_goes_with_it(
     [
         ({"model": "x"}, "neither 'from' or 'files' was specified"),
         ({"model": "a b", "from": "starter"}, "invalid model name"),
+        ({"model": " x", "from": "starter"}, "invalid model name"),
         ({"model": "x", "from": "a b"}, "invalid model name"),
+        ({"model": "x", "files": {}}, "unknown type"),
         ({"model": "x", "files": {"../x": "sha256:" + "0" * 64}}, "file path must be relative"),
         ({"model": "x", "files": {"/etc/passwd": "sha256:" + "0" * 64}}, "file path must be relative"),
         ({"model": "x", "files": {"x": ""}}, "invalid digest format"),
@@ -120,6 +122,17 @@ def test_a_create_that_fails_at_once_has_its_status(client: httpx.Client, more: 
         reply = client.post("/api/create", json={"model": "x", "from": "starter", "stream": stream, **more})
         assert reply.status_code == 400
         assert reply.json()["error"].startswith(text)
+
+
+def test_a_refusal_that_ollama_streams_has_no_charset(client: httpx.Client) -> None:
+    kinds = [client.post("/api/create", json=body).headers["content-type"] for body in ({"model": "x"}, {"model": ""})]
+    assert kinds == ["application/json", "application/json; charset=utf-8"]
+
+
+def test_a_model_that_runs_elsewhere_is_not_made(client: httpx.Client) -> None:
+    reply = client.post("/api/create", json={"model": "x", "from": "starter", "remote_host": "https://ollama.com"})
+    text = "ollama cloud is disabled: remote model is unavailable"
+    assert (reply.status_code, reply.json()) == (403, {"error": text})
 
 
 def test_generate_takes_a_template_of_the_request(client: httpx.Client) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hoshikage.api.errors import OllamaFault
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.wire import ChatRequest, GenerateRequest
+from hoshikage.api.ollama.wire_manage import CreateRequest
 
 FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
 
@@ -50,8 +51,18 @@ FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
         ('{"stream":"false"}', FIELD.format("string", "GenerateRequest.stream", "bool")),
         ('{"options":[]}', FIELD.format("array", "GenerateRequest.options", "map[string]interface {}")),
         ('{"top_logprobs":1.5}', FIELD.format("number 1.5", "GenerateRequest.top_logprobs", "int")),
+        ('{"top_logprobs":1.50}', FIELD.format("number 1.50", "GenerateRequest.top_logprobs", "int")),
+        ('{"context":[-2.5e0]}', FIELD.format("number -2.5e0", "GenerateRequest.context", "int")),
+        ('{"top_logprobs":1E400}', FIELD.format("number 1E400", "GenerateRequest.top_logprobs", "int")),
+        (
+            '{"context":[9223372036854775808]}',
+            FIELD.format("number 9223372036854775808", "GenerateRequest.context", "int"),
+        ),
+        ('{"options":{"a":[{"b":1e400}]}}', FIELD.format("number 1e400", "GenerateRequest.options", "float64")),
+        ('{"images":"x"}', FIELD.format("string", "GenerateRequest.images", "[]api.ImageData")),
+        ('{"images":[{}]}', FIELD.format("object", "GenerateRequest.images", "api.ImageData")),
         ('{"context":"x"}', FIELD.format("string", "GenerateRequest.context", "[]int")),
-        ('{"context":[1e300]}', FIELD.format("number 1e+300", "GenerateRequest.context", "int")),
+        ('{"context":[1e300]}', FIELD.format("number 1e300", "GenerateRequest.context", "int")),
         ('{"context":[9223372036854775808]}', FIELD.format(f"number {1 << 63}", "GenerateRequest.context", "int")),
         ('{"context":[1,"x"]}', FIELD.format("string", "GenerateRequest.context", "int")),
     ],
@@ -76,6 +87,20 @@ def test_a_bad_chat_body_names_the_field(body: str, text: str) -> None:
     with pytest.raises(OllamaFault) as caught:
         decode(body.encode(), ChatRequest)
     assert caught.value.text == text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ('{"files":[]}', FIELD.format("array", "CreateRequest.files", "map[string]string")),
+        ('{"adapters":{"a":1}}', FIELD.format("number", "CreateRequest.adapters", "string")),
+    ],
+)
+def test_a_map_of_texts_names_its_type(body: str, text: str) -> None:
+    with pytest.raises(OllamaFault) as caught:
+        decode(body.encode(), CreateRequest)
+    assert caught.value.text == text
+    assert decode(b'{"files":{"a":null,"b":"c"}}', CreateRequest).files == {"a": "", "b": "c"}
 
 
 def test_null_is_absence_and_keys_fold_case() -> None:

@@ -42,26 +42,34 @@ def test_a_crash_in_the_middle_is_an_error_frame_and_a_cut_body(server: Program,
     assert chat(server).status_code == 200
 
 
-def crash(program: Program, pid: int | None) -> int:
-    """Kill a worker once it has a request that it cannot begin."""
+def crash(program: Program, requests: int = 1) -> int:
+    """Kill the worker once it has so many requests, none of which it can begin. They are to be sent after this."""
+    pid = program.worker_pid()
     assert pid
     os.kill(pid, signal.SIGSTOP)
-    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
+
+    def kill() -> None:
+        while program.listed()["starter:latest"]["hoshikage"]["running"] < requests:
+            pass
+        os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=kill).start()
     return pid
 
 
 def test_a_request_without_text_yet_is_sent_to_a_new_worker_when_its_own_dies(server: Program) -> None:
     chat(server)
-    first = crash(server, server.worker_pid())
+    first = crash(server)
     assert chat(server).status_code == 200
     assert server.worker_pid() not in {first, None}
 
 
 def test_a_request_whose_second_worker_dies_too_fails_with_a_status(server: Program) -> None:
+    """It reads 5,000 words that nobody has read before, and is killed as soon as it is there."""
     chat(server)
-    first = crash(server, server.worker_pid())
+    first = crash(server)
     replies: list[httpx.Response] = []
-    asking = threading.Thread(target=lambda: replies.append(chat(server, prompt="word " * 1500)))
+    asking = threading.Thread(target=lambda: replies.append(chat(server, prompt=f"Twice. {'word ' * 5000}")))
     asking.start()
     while (second := server.worker_pid()) in {first, None}:
         pass
@@ -73,7 +81,7 @@ def test_a_request_whose_second_worker_dies_too_fails_with_a_status(server: Prog
 
 def test_a_hundred_requests_that_wait_are_all_answered_when_their_worker_dies(server: Program) -> None:
     chat(server)
-    crash(server, server.worker_pid())
+    crash(server, requests=100)
     with ThreadPoolExecutor(100) as pool:
         assert [reply.status_code for reply in pool.map(lambda _: chat(server), range(100))] == [200] * 100
 
@@ -123,8 +131,15 @@ def test_a_model_whose_file_is_gone_is_404(starter: Path, tmp_path: Path) -> Non
     link.symlink_to(starter)
     with serve(tmp_path / "home", link) as program:
         link.unlink()
-        reply = chat(program)
-        assert (reply.status_code, "no such file" in reply.json()["error"]) == (404, True)
+        for route in ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"):
+            body = {"model": "Starter", "messages": STORY, "prompt": "x"}
+            reply = httpx.post(f"{program.url}{route}", json=body)
+            assert (reply.status_code, reply.json()["error"]) == (
+                *(404, 'model "Starter" not found, try pulling it first'),
+            )
+        shown = httpx.post(f"{program.url}/api/show", json={"model": "Starter"})
+        assert (shown.status_code, shown.json()["error"]) == (404, "model 'starter:latest' not found")
+        assert f"no such file: {link}" in (tmp_path / "home/serve.log").read_text(encoding="utf-8")
         assert len(httpx.get(f"{program.url}/api/tags").json()["models"]) == 1
 
 

@@ -84,6 +84,13 @@ def test_what_is_no_format_gets_the_contracts_words(client: httpx.Client, format
         assert reply.json()["error"] == f'invalid format: "{raw}"; expected "json" or a valid JSON Schema object'
 
 
+def test_what_is_no_format_is_said_when_something_is_generated(client: httpx.Client) -> None:
+    kinds = [ollama(client, format="xml", stream=stream).headers["content-type"] for stream in (True, False)]
+    assert kinds == ["application/json", "application/json; charset=utf-8"]
+    for route in ("/api/chat", "/api/generate"):
+        assert client.post(route, json={"model": "starter", "format": "xml"}).json()["done_reason"] == "load"
+
+
 @pytest.mark.parametrize("strict", [None, False, True])
 def test_a_json_schema_as_response_format_gives_what_it_describes(client: httpx.Client, strict: Any) -> None:
     choice = openai(client, as_json_schema(CITY, strict=strict)).json()["choices"][0]
@@ -139,9 +146,9 @@ HOSTILE = {
 def test_hostile_schemas_are_400_and_every_process_lives(
     server: Program, client: httpx.Client, dialect: str, name: str
 ) -> None:
-    ollama(client)
-    worker, schema = server.worker_pid(), HOSTILE[name]
-    other = threading.Thread(target=lambda: replies.append(ollama(client)))
+    brief: dict[str, Any] = {"options": {"num_predict": 8, "seed": 1}}
+    worker, schema = server.worker_pid() or warmed(server), HOSTILE[name]
+    other = threading.Thread(target=lambda: replies.append(ollama(client, **brief)))
     replies: list[httpx.Response] = []
     other.start()
     form = f'"format":{schema}' if dialect.startswith("/api") else as_form(schema)
@@ -149,6 +156,12 @@ def test_hostile_schemas_are_400_and_every_process_lives(
     other.join()
     assert (reply.status_code, replies[0].status_code) == (400, 200), reply.text
     assert (server.worker_pid(), server.process.poll()) == (worker, None)
+
+
+def warmed(server: Program) -> int | None:
+    with server.client() as client:
+        ollama(client, options={"num_predict": 1})
+    return server.worker_pid()
 
 
 def as_form(schema: str) -> str:

@@ -1,5 +1,7 @@
 """Host, Origin and body size, on a small app of its own."""
 
+import ipaddress
+
 import httpx
 import pytest
 from starlette.requests import Request
@@ -7,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from hoshikage.api.bodies import Bodies, TooLarge
-from hoshikage.api.guard import Guard, is_local
+from hoshikage.api.guard import Guard, is_local, is_ours
 from hoshikage.errors import Overloaded
 
 
@@ -38,6 +40,9 @@ async def ask(method: str = "GET", *, origins: tuple[str, ...] = (), **headers: 
         "box.internal",
         "a.localhost",
         "0.0.0.0",
+        "10.1.2.3:80",
+        "[fd00::9]",
+        "[::ffff:192.168.1.9]:80",
     ],
 )
 def test_names_of_this_machine_and_its_network_pass(host: str) -> None:
@@ -55,10 +60,18 @@ def test_names_of_this_machine_and_its_network_pass(host: str) -> None:
         "8.8.8.8",
         "169.254.1.1",
         "100.64.0.1",
+        "198.51.100.7",
+        "[2001:db8::1]",
+        "224.0.0.1",
     ],
 )
 def test_other_names_do_not(host: str) -> None:
     assert not is_local(host)
+
+
+def test_an_address_of_an_interface_is_ours() -> None:
+    found = {host: is_ours(ipaddress.ip_address(host)) for host in ("127.0.0.1", "8.8.8.8", "2001:db8::1", "224.0.0.1")}
+    assert [host for host, ours in found.items() if ours] == ["127.0.0.1"]
 
 
 async def test_a_foreign_host_gets_an_empty_403() -> None:
@@ -86,6 +99,8 @@ async def test_a_preflight_is_answered() -> None:
     assert reply.status_code == 204
     assert reply.headers["access-control-max-age"] == "43200"
     assert "X-Stainless-Retry-Count" in reply.headers["access-control-allow-headers"]
+    assert reply.headers["vary"] == "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+    assert "vary" not in (await ask("OPTIONS", origins=("*",), Origin="http://evil.example")).headers
 
 
 async def test_the_same_origin_adds_nothing() -> None:

@@ -110,7 +110,10 @@ def test_a_copy_has_the_digest_of_its_source_and_is_deleted_alone(client: httpx.
     [
         ({"source": "", "destination": "x"}, 400, 'source "" is invalid'),
         ({"source": "starter", "destination": "a b"}, 400, 'destination "a b" is invalid'),
+        ({"source": " starter", "destination": "x"}, 400, 'source " starter" is invalid'),
+        ({"source": "starter", "destination": "x "}, 400, 'destination "x " is invalid'),
         ({"source": "nope", "destination": "x"}, 404, 'model "nope" not found'),
+        ({"source": "nope:local", "destination": "x"}, 404, 'model "nope:local" not found'),
     ],
 )
 def test_copy_names_what_is_wrong(client: httpx.Client, body: dict[str, str], status: int, text: str) -> None:
@@ -126,10 +129,19 @@ def test_a_home_that_cannot_take_a_file_is_said_in_json(tmp_path: Path) -> None:
         assert (reply.status_code, "blobs" in reply.json()["error"]) == (500, True)
 
 
-@pytest.mark.parametrize(("name", "text"), [(" ", "model is required"), ("a b", 'name "a b" is invalid')])
-def test_delete_names_what_is_wrong(client: httpx.Client, name: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "status", "text"),
+    [
+        (" ", 400, "model is required"),
+        ("a b", 400, 'name "a b" is invalid'),
+        (" nope ", 404, "model ' nope ' not found"),
+        ("nope:LOCAL", 404, "model 'nope:LOCAL' not found"),
+        ("nope:cloud", 404, "model 'nope:cloud' not found"),
+    ],
+)
+def test_delete_names_what_is_wrong(client: httpx.Client, name: str, status: int, text: str) -> None:
     reply = client.request("DELETE", "/api/delete", json={"model": name})
-    assert (reply.status_code, reply.json()) == (400, {"error": text})
+    assert (reply.status_code, reply.json()) == (status, {"error": text})
 
 
 def test_a_blob_is_taken_once_and_only_with_its_own_digest(client: httpx.Client, home: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows of the README's contract table that no other test shows; the table itself, whose tests must be there."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -44,6 +45,50 @@ def test_show_lists_parameters_in_their_order(client: httpx.Client) -> None:
     shown = client.post("/api/show", json={"model": "tuned"}).json()
     assert [line.split()[0] for line in shown["parameters"].splitlines()] == list(given)
     assert re.findall(r"^PARAMETER (\w+)", shown["modelfile"], re.MULTILINE) == list(given)
+
+
+def test_a_local_model_may_have_a_tag_that_names_a_place(client: httpx.Client) -> None:
+    for name in ("twin:cloud", "twin:local", "twin:8b-cloud"):
+        client.post("/api/copy", json={"source": "starter", "destination": name})
+        asked = {"model": name, "prompt": "x", "options": {"num_predict": 1}, "stream": False}
+        assert client.post("/api/generate", json=asked).json()["model"] == name
+
+
+def test_a_deleted_model_ends_unless_another_name_stands_for_it(client: httpx.Client, tmp_path: Path) -> None:
+    def workers() -> set[int]:
+        return {each["pid"] for each in client.get("/v1/status").json()["models"]}
+
+    data = make_tiny(tmp_path / "other.gguf", seed=7).read_bytes()
+    digest, others = f"sha256:{hashlib.sha256(data).hexdigest()}", workers()
+    client.post(f"/api/blobs/{digest}", content=data)
+    client.post("/api/create", json={"model": "one", "files": {"other.gguf": digest}, "stream": False})
+    client.post("/api/copy", json={"source": "one", "destination": "two"})
+    client.post("/api/generate", json={"model": "one"})
+    client.request("DELETE", "/api/delete", json={"model": "one"})
+    assert len(workers() - others) == 1
+    assert "two:latest" in {each["name"] for each in client.get("/api/ps").json()["models"]}
+    client.request("DELETE", "/api/delete", json={"model": "two"})
+    assert workers() == others
+
+
+def test_what_is_added_to_ollamas_answers(client: httpx.Client) -> None:
+    asked = {"model": "starter", "prompt": "x", "options": {"num_predict": 1, "tfs_z": 1}}
+    client.post("/api/generate", json=asked)
+    reply = client.post("/api/generate", json=asked)
+    usual = {"date", "content-type", "transfer-encoding"}
+    own = {"x-hoshikage-context", "x-hoshikage-warning", "cache-control", "x-accel-buffering"}
+    assert set(reply.headers) == usual | own
+    last = json.loads(reply.text.splitlines()[-1])
+    assert {"hoshikage", "prompt_eval_cached_count"} < set(last)
+    asks = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST"}
+    allowed = client.options("/api/chat", headers=asks).headers["access-control-allow-headers"]
+    assert {"X-Api-Key", "Api-Key"} < set(allowed.split(","))
+
+
+def test_a_blob_may_be_named_as_its_file_is(client: httpx.Client) -> None:
+    digest = hashlib.sha256(b"blob").hexdigest()
+    assert client.post(f"/api/blobs/sha256-{digest}", content=b"blob").status_code == 201
+    assert client.head(f"/api/blobs/sha256:{digest}").status_code == 200
 
 
 def table(name: str) -> list[str]:

@@ -26,7 +26,7 @@ def files(tmp_path: Path) -> Files:
 
 def test_every_field_reaches_the_recipe(files: Files) -> None:
     body = f"""{{"name":"me/x","files":{{"x.gguf":"{WEIGHTS}"}},"adapters":{{"l":"{LORA}"}},
-        "draft_files":{{"d":"{DRAFT}"}},"template":"T","system":"S","license":"MIT","parameters":{{"seed":1}},"messages":[{{"role":"user","content":"hi"}}],
+        "draft_files":{{"d":"{DRAFT}"}},"template":"T","system":"S","license":"MIT","parameters":{{"seed":1}},"messages":[{{"role":"User","content":"hi"}}],
         "renderer":"qwen3-coder","parser":"qwen3","requires":"0.14.0","quantization":"q8_0"}}"""
     made = to_recipe(decode(body.encode(), CreateRequest), files)
     home = files.home

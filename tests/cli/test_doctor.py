@@ -61,12 +61,12 @@ def test_all_is_well_and_said_in_the_users_language(home: Path) -> None:
 
 
 def test_every_line_that_is_not_well_names_a_command(home: Path, tmp_path: Path, taken: int) -> None:
-    more = {"MODEL_PATHS": "/nowhere/at/all", "OLLAMA_STRICT": "1", "RAMDISK_PATH": "off", "LEGACY_PORT": str(taken)}
+    more = {"MODEL_PATHS": "/nowhere/at/all", "OLLAMA_NOPRUNE": "1", "RAMDISK_PATH": "off", "LEGACY_PORT": str(taken)}
     done = doctor(home, **more)
     bad = [each for each in done.stdout.splitlines() if not each.startswith("✅")]
     assert len(bad) >= 4
     assert not [each for each in bad if " → " not in each]
-    assert "OLLAMA_STRICT" in line(done, "without effect")
+    assert "OLLAMA_NOPRUNE" in line(done, "without effect")
     assert "mkdir -p /nowhere/at/all" in line(done, "MODEL_PATHS names no folder")
     assert done.returncode == 0
 

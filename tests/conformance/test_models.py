@@ -74,3 +74,14 @@ def test_vector_22_a_digest_is_the_sha256_of_the_manifest(client: httpx.Client, 
     [digest] = [each["digest"] for each in client.get("/api/tags").json()["models"] if each["name"] == "starter:latest"]
     data = place(server.home, parse(NAME)).read_bytes()
     assert digest == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(("agent", "name"), [("GitHubCopilotChat/0.31", "STARTER"), ("ollama/0.33", "smollm2")])
+def test_copilot_is_shown_the_name_that_it_asked_for(client: httpx.Client, agent: str, name: str) -> None:
+    reply = client.post("/api/show", json={"model": "STARTER"}, headers={"user-agent": agent}).json()
+    assert reply["model_info"]["general.basename"] == name
+    assert list(reply["model_info"]) == sorted(reply["model_info"])
+
+
+def test_without_a_license_layer_the_files_own_is_shown(client: httpx.Client) -> None:
+    assert client.post("/api/show", json={"model": NAME}).json()["license"] == "apache-2.0"

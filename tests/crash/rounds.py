@@ -2,10 +2,15 @@
 
 import enum
 import itertools
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "25"))
+"""Each stage five times, which is what `make test` has the time for; `make compat` plays fifty."""
+THOROUGH = ROUNDS >= 50
 
 
 class Stage(enum.StrEnum):
@@ -34,10 +39,12 @@ class Round:
 
 
 def plan(seed: int, count: int) -> list[Round]:
-    """So many rounds in a shuffled order: every stage with every manner twice, the rest by chance."""
+    """So many rounds, shuffled: every stage with every manner equally often, the rest one stage after another."""
     dice = random.Random(seed)
     pairs = list(itertools.product(Stage, Manner))
-    chosen = [*pairs, *pairs, *dice.choices(pairs, k=count - 2 * len(pairs))]
+    often, rest = divmod(count, len(pairs))
+    stages = itertools.islice(itertools.cycle(Stage), rest)
+    chosen = [*pairs * often, *((stage, dice.choice(list(Manner))) for stage in stages)]
     dice.shuffle(chosen)
     return [Round(number, *pair, random.Random(f"{seed}.{number}")) for number, pair in enumerate(chosen)]
 

@@ -1,6 +1,6 @@
-"""Fifty workers die at seeded points: their clients are told, others notice nothing, the next request is answered.
+"""Workers die at seeded points: their clients are told, others notice nothing, the next request is answered.
 
-Those of embeddings are in test_embedding_rounds.py, since no route asks for them yet.
+Those of embeddings are in test_embedding_rounds.py.
 """
 
 from collections import Counter
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.rounds import Manner, Round, Stage, Tally, groups, plan
+from tests.crash.rounds import ROUNDS, Manner, Round, Stage, Tally, groups, plan
 from tests.crash.scene import Scene, descriptors, opened
 from tests.crash.stages import ACTS
 from tests.crash.victim import Missed, die, thaw, until
 
-SEED, ROUNDS, TRIES, GROUP = 5, 50, 8, 5
+SEED, TRIES, GROUP = 5, 8, 5
 PLAN = plan(SEED, ROUNDS)
 HTTP_ROUNDS = [each for each in PLAN if each.stage is not Stage.EMBEDDING]
 SETTLED = 5

@@ -1,5 +1,7 @@
 """What /api/show tells of an entry with all layers."""
 
+import math
+import struct
 from pathlib import Path
 
 import msgspec
@@ -7,9 +9,10 @@ import pytest
 
 from fixtures.tiny_gguf import CHATML, make_tiny
 from hoshikage.conversation import Message
-from hoshikage.models.entry import Entry, Stored
+from hoshikage.models.entry import Entry, Stored, checked
+from hoshikage.models.gguf import Header
 from hoshikage.models.modelfile import parse
-from hoshikage.models.show import NO_TEMPLATE, Shown, shown
+from hoshikage.models.show import NO_TEMPLATE, Shown, info, shown
 
 ORDER = "license modelfile parameters template system details messages model_info tensors capabilities modified_at"
 
@@ -99,3 +102,29 @@ def test_arrays_are_null_until_they_are_asked_for(tiny: Path) -> None:
 def test_the_license_layers_come_before_the_files_and_the_parent_is_told(tiny: Path) -> None:
     found = shown(entry(tiny, license=("A", "B"), parent="base:latest"))
     assert (found.license, found.details.parent_model) == ("A\nB", "base:latest")
+
+
+JINJA = "{{ messages }}{{ tools }}<think></think>"
+GO = "{{ range .Messages }}<t>{{ .Thinking }}</t>{{ end }}{{ .Tools }}{{ .Suffix }}"
+
+
+def test_capabilities_come_in_the_order_in_which_ollama_finds_them(tiny: Path, tmp_path: Path) -> None:
+    able = make_tiny(tmp_path / "able.gguf", chat_template=JINJA)
+    native = Stored(path=str(able), projectors=(str(tiny),), facts=checked(Stored(path=str(able))))
+    found = shown(Entry(name="x", file=able, stored=native))
+    assert (found.template, found.capabilities) == (JINJA, ("tools", "thinking", "completion", "vision"))
+    plain = Stored(path=str(tiny), projectors=(str(able),), facts=checked(Stored(path=str(tiny))), template=GO)
+    found = shown(Entry(name="x", file=tiny, stored=plain))
+    assert (found.template, found.capabilities) == (GO, ("completion", "vision", "tools", "insert", "thinking"))
+
+
+def test_without_go_templates_the_files_own_is_told(tiny: Path) -> None:
+    assert shown(entry(tiny, template="{{ .Prompt }}"), go_template=False).template == CHATML
+
+
+def test_floats_of_the_header_have_the_digits_of_32_bits(tiny: Path) -> None:
+    assert shown(entry(tiny)).model_info["llama.attention.layer_norm_rms_epsilon"] == 1e-5
+    single = struct.unpack("<f", struct.pack("<f", 0.1))[0]
+    given = {"a": single, "b": 10000.0, "c": [single, -3.0], "d": 0.1 + 2**-40, "e": math.inf}
+    found = info(Header(3, given, (), 0), 1, verbose=True)
+    assert repr([found[key] for key in "abcde"]) == repr([0.1, 10000, [0.1, -3], 0.1 + 2**-40, math.inf])

@@ -1,10 +1,11 @@
 """The projections' shape and order."""
 
 import json
-import re
+import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from hoshikage.models.entry import Entry, Facts, Stored
 from hoshikage.models.tags import cards, local_time, tags
@@ -44,5 +45,22 @@ def test_no_models_is_an_empty_list() -> None:
     assert msgspec.json.encode(cards([])) == b'{"object":"list","data":[]}'
 
 
-def test_times_are_rfc_3339_with_an_offset() -> None:
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d", local_time(1795514521.8))
+@pytest.mark.parametrize(
+    ("zone", "unix_seconds", "text"),
+    [
+        ("UTC0", 1795514521.8, "2026-11-24T10:02:01.8Z"),
+        ("UTC0", 1795514521, "2026-11-24T10:02:01Z"),
+        ("JST-9", 1795514521.0625, "2026-11-24T19:02:01.0625+09:00"),
+        ("NST3:30", 1795514521.5, "2026-11-24T06:32:01.5-03:30"),
+    ],
+)
+def test_times_are_in_the_local_zone_as_go_prints_them(
+    monkeypatch: pytest.MonkeyPatch, zone: str, unix_seconds: float, text: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert local_time(unix_seconds) == text
+    finally:
+        monkeypatch.undo()
+        time.tzset()

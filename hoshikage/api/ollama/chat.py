@@ -10,7 +10,7 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.loading import loaded, unloaded, unloads, warnings_of
-from hoshikage.api.ollama.replies import Asked, answered, render_only
+from hoshikage.api.ollama.replies import Asked, answered, note, render_only
 from hoshikage.api.ollama.wire import ChatRequest, check, to_chat
 from hoshikage.chat import chat as continue_chat
 from hoshikage.chat import chat_text
@@ -25,6 +25,7 @@ async def chat(request: Request) -> Response:
     if not asked.model.strip():
         raise OllamaFault(400, "model is required")
     backend = services(request).backend
+    note(request, asked.model, stream=asked.stream)
     entry = backend.registry.run(asked.model)
     if not asked.messages and unloads(asked):
         return await until_disconnect(request, unloaded(request, entry, asked, body))

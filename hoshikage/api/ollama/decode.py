@@ -4,9 +4,11 @@ Keys fold case, null is absence, what follows the first value is ignored, 40.0 i
 """
 
 import asyncio
+import functools
 import json
 import math
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, Self, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -40,11 +42,33 @@ GoImage = Meta(extra={"go": "api.ImageData"})
 
 T = TypeVar("T", bound=Struct)
 
-INT64 = 1 << 63
 LARGE_BYTES = 1 << 18
 """Decoding this takes long enough for others to notice."""
 
+INT64 = range(-(2**63), 2**63)
+
+inspected = functools.cache(type_info)
+"""Walking over a struct's annotations takes longer than all the rest of a short request."""
+
 KINDS: tuple[tuple[type, str], ...] = ((bool, "bool"), (dict, "object"), (list, "array"), (str, "string"))
+
+
+class NumberFault(OllamaFault):
+    """A number that its field cannot hold: Go repeats its digits."""
+
+
+class Written(float):
+    """A number that is printed as it was written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
 
 
 async def read(request: Request, shape: type[T]) -> T:
@@ -59,19 +83,29 @@ def decode(body: bytes, shape: type[T]) -> T:
     start = len(text) - len(text.lstrip(" \t\r\n"))
     if start == len(text):
         raise OllamaFault(400, "missing request body")
-    info = type_info(shape)
+    info = inspected(shape)
     assert isinstance(info, StructType)  # noqa: S101
-    value = _parsed(text, start)
+    try:
+        found = _fields(_object(text, start, shape), info, shape.__name__, "")
+    except NumberFault:
+        _fields(_object(text, start, shape, Written), info, shape.__name__, "")  # raises the same, as it was written
+        raise
+    return msgspec.convert(found, shape)
+
+
+def _object(text: str, start: int, shape: type, number: Callable[[str], float] = float) -> dict[str, Any]:
+    value = _parsed(text, start, number)
     if value is None:
-        value = {}
+        return {}
     if not isinstance(value, dict):
         raise OllamaFault(400, f"json: cannot unmarshal {_kind(value)} into Go value of type api.{shape.__name__}")
-    return msgspec.convert(_fields(value, info, shape.__name__, ""), shape)
+    return value
 
 
-def _parsed(text: str, start: int) -> Any:
+def _parsed(text: str, start: int, number: Callable[[str], float]) -> Any:
     try:
-        value, _end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text, start)
+        decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=number)
+        value, _end = decoder.raw_decode(text, start)
         return _scrubbed(value) if "\\ud" in text or "\\uD" in text else value
     except json.JSONDecodeError as error:
         raise OllamaFault(400, reason(text, error.msg, error.pos)) from error
@@ -117,9 +151,11 @@ def _required(fields: tuple[Field, ...]) -> dict[str, Any]:
 def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
     go = _go_name(wanted)
     inner = _bare(wanted)
+    where = f"into Go struct field {root}.{path} of type"
     if not _fits(value, inner):
-        shown = f"number {value}" if is_number(value) and isinstance(inner, IntType) else _kind(value)
-        raise OllamaFault(400, f"json: cannot unmarshal {shown} into Go struct field {root}.{path} of type {go}")
+        if isinstance(inner, IntType | FloatType) and _kind(value) == "number":
+            raise NumberFault(400, f"json: cannot unmarshal number {value!s} {where} {go}")
+        raise OllamaFault(400, f"json: cannot unmarshal {_kind(value)} {where} {go}")
     if isinstance(inner, IntType):
         return int(value)
     if isinstance(inner, BytesType):
@@ -128,7 +164,22 @@ def _value(value: Any, wanted: Type, root: str, path: str) -> Any:
         return _fields(value, inner, root, f"{path}.")
     if isinstance(inner, ListType | VarTupleType):
         return [_value(_zero(inner.item_type) if each is None else each, inner.item_type, root, path) for each in value]
+    if isinstance(inner, DictType) and isinstance(inner.value_type, StrType):
+        return {key: _value("" if each is None else each, inner.value_type, root, path) for key, each in value.items()}
+    if (large := next(_large(value), None)) is not None:
+        raise NumberFault(400, f"json: cannot unmarshal number {large!s} {where} float64")
     return value
+
+
+def _large(value: object) -> Iterator[float]:
+    """The numbers in it that no float64 holds; however deep it is."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict | list):
+            left += each.values() if isinstance(each, dict) else each
+        elif isinstance(each, int | float) and not is_number(each) and not isinstance(each, bool):
+            yield each
 
 
 def _bare(wanted: Type) -> Type:
@@ -170,7 +221,7 @@ def _fits(value: Any, wanted: Type) -> bool:
         case BoolType():
             return isinstance(value, bool)
         case IntType():
-            return number and value == int(value) and -INT64 <= value < INT64
+            return number and value == int(value) and int(value) in INT64
         case FloatType():
             return number
         case ListType() | VarTupleType():
@@ -186,6 +237,8 @@ def _go_name(wanted: Type) -> str:
     match _bare(wanted):
         case ListType(item_type=item) | VarTupleType(item_type=item):
             return f"[]{_go_name(item)}"
+        case DictType(value_type=each):
+            return f"map[string]{_go_name(each)}"
         case StructType(cls=cls):
             return f"api.{cls.__name__}"
     return {StrType: "string", BoolType: "bool", IntType: "int", FloatType: "float64"}.get(type(wanted), "interface {}")

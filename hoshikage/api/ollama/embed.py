@@ -8,7 +8,7 @@ from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hoshikage.api.errors import OllamaFault
+from hoshikage.api.errors import ASKED_MODEL, OllamaFault
 from hoshikage.api.http import WARNING, json_reply, owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.floats import float32s
@@ -91,6 +91,7 @@ async def embedded(request: Request, entry: Entry, wanted: Wanted, *, refused: i
 
 def found(request: Request, name: str) -> Entry:
     """Raises OllamaFault in the words of these two routes, and what `registry.run` raises."""
+    setattr(request.state, ASKED_MODEL, name)
     try:
         return services(request).registry.run(name)
     except ModelNotFound as error:

@@ -2,7 +2,7 @@
 
 import json
 
-from hoshikage.api.errors import OllamaFault
+from hoshikage.api.errors import StreamFault
 from hoshikage.api.http import schema_text
 from hoshikage.constraints import Constraint
 
@@ -11,7 +11,7 @@ SHOWN = 200
 
 
 def constraint_of(format_: object) -> Constraint | None:
-    """None for an absent, null or empty `format`. Raises OllamaFault (500, as Ollama does) for what is no format."""
+    """None for an absent, null or empty `format`. Raises StreamFault (500, as Ollama does) for what is no format."""
     if format_ is None or format_ == "":
         return None
     if format_ == "json":
@@ -20,4 +20,4 @@ def constraint_of(format_: object) -> Constraint | None:
         return Constraint(kind="json_schema", source=schema_text(format_, "format"), field="format")
     raw = json.dumps(format_, ensure_ascii=False, separators=(",", ":"))
     shown = json.dumps(raw[:SHOWN], ensure_ascii=False)
-    raise OllamaFault(500, f'invalid format: {shown}; expected "json" or a valid JSON Schema object')
+    raise StreamFault(500, f'invalid format: {shown}; expected "json" or a valid JSON Schema object')

@@ -10,7 +10,7 @@ from hoshikage.api.errors import OllamaFault
 from hoshikage.api.http import owner_of, services, until_disconnect
 from hoshikage.api.ollama.decode import read
 from hoshikage.api.ollama.loading import loaded, unloaded, unloads, warnings_of
-from hoshikage.api.ollama.replies import Asked, answered, render_only
+from hoshikage.api.ollama.replies import Asked, answered, note, render_only
 from hoshikage.api.ollama.wire import GenerateRequest, check, to_completion
 from hoshikage.completion import complete, completion_text
 from hoshikage.generation import check_generates
@@ -24,6 +24,7 @@ async def generate(request: Request) -> Response:
     if not asked.model.strip():
         raise OllamaFault(404, f"model '{asked.model}' not found")
     backend = services(request).backend
+    note(request, asked.model, stream=asked.stream)
     entry = backend.registry.run(asked.model)
     if not asked.prompt and unloads(asked):
         return await until_disconnect(request, unloaded(request, entry, asked, body))

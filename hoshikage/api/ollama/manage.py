@@ -7,7 +7,7 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hoshikage.api.errors import IN_STREAM, JSON, OllamaFault
+from hoshikage.api.errors import IN_STREAM, JSON, OllamaFault, StreamFault
 from hoshikage.api.http import Stream, json_reply, services, until_disconnect
 from hoshikage.api.ollama.decode import decode, read
 from hoshikage.api.ollama.replies import NDJSON, failure, line
@@ -16,7 +16,7 @@ from hoshikage.errors import BadName, HoshikageError, ModelNotFound, UnknownSour
 from hoshikage.jobs.wire import CreateJob, PullJob
 from hoshikage.models import disposal
 from hoshikage.models.hubs.base import Progress
-from hoshikage.models.names import parse, unsuffixed
+from hoshikage.models.names import parse_exact, unsuffixed
 from hoshikage.models.pull import takers
 from hoshikage.services import unload_unregistered
 
@@ -37,6 +37,7 @@ async def pull(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Make a model; what can be refused at once is refused with its status."""
     asked = await read(request, CreateRequest)
+    setattr(request.state, IN_STREAM, StreamFault)
     recipe = await asyncio.to_thread(to_recipe, asked, services(request).registry.files)
     return await told(request, services(request).board.follow(CreateJob(recipe)), stream=asked.stream)
 
@@ -74,7 +75,10 @@ async def copy(request: Request) -> Response:
     """Register a model under a second name."""
     asked = decode(await request.body(), CopyRequest)
     for what, name in (("source", asked.source), ("destination", asked.destination)):
-        check(name, f'{what} "{name}" is invalid')
+        try:
+            parse_exact(name)
+        except BadName as error:
+            raise OllamaFault(400, f'{what} "{name}" is invalid') from error
     try:
         await asyncio.to_thread(services(request).registry.copy, asked.source, asked.destination)
     except ModelNotFound as error:
@@ -90,16 +94,12 @@ async def delete(request: Request) -> Response:
     name = asked.model or asked.name
     if not name.strip():
         raise OllamaFault(400, "model is required")
-    check(name, f'name "{name}" is invalid')
     found = services(request)
-    await asyncio.to_thread(disposal.delete, found.registry, unsuffixed(name))
+    try:
+        await asyncio.to_thread(disposal.delete, found.registry, unsuffixed(name))
+    except BadName as error:
+        raise OllamaFault(400, f'name "{name}" is invalid') from error
+    except ModelNotFound as error:
+        raise OllamaFault(404, f"model '{name}' not found") from error
     await unload_unregistered(found.registry, found.pool)
     return Response()
-
-
-def check(name: str, otherwise: str) -> None:
-    """Raises OllamaFault, in the words of the request that it is for."""
-    try:
-        parse(name)
-    except BadName as error:
-        raise OllamaFault(400, otherwise) from error

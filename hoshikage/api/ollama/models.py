@@ -1,6 +1,7 @@
 """GET /, /api/version, /api/tags, /api/ps and POST /api/show: what there is."""
 
 import asyncio
+import logging
 import math
 from typing import Any
 
@@ -13,16 +14,21 @@ from hoshikage.api.http import json_reply, services
 from hoshikage.api.ollama.decode import decode
 from hoshikage.api.ollama.wire import ShowRequest
 from hoshikage.engine.client import Engine
-from hoshikage.errors import CloudDisabled, ModelNotFound
+from hoshikage.errors import CloudDisabled, FileMissing, ModelNotFound
 from hoshikage.models.entry import Entry
 from hoshikage.models.eviction import State
 from hoshikage.models.loaded import Loaded
 from hoshikage.models.names import local, parse
-from hoshikage.models.show import shown
+from hoshikage.models.show import Shown, shown
 from hoshikage.models.tags import details, local_time
+from hoshikage.services import Services
+
+log = logging.getLogger("hoshikage.api")
 
 VERSION = "0.33.0"
 """The Ollama release whose API this is; clients refuse what is no dotted number or too low."""
+COPILOT = "GitHubCopilotChat/"
+"""It shows a model by `general.basename`, which is therefore the name that it asked for, as in Ollama."""
 FOREVER_SECONDS = 292 * 365 * 24 * 3600
 """What Ollama's "never" comes to: the largest duration it can hold."""
 
@@ -40,10 +46,13 @@ async def list_tags(request: Request) -> Response:
 
 
 async def ps(request: Request) -> Response:
+    """What is loaded, by the name that it was loaded by; when that is deleted, by another that has the same files."""
     found = services(request)
-    entries = {entry.name: entry for entry in found.registry.entries()}
-    models = [running(each, entries[each.name]) for each in found.pool.held() if each.name in entries]
-    return json_reply({"models": models})
+    entries = found.registry.entries()
+    named = {entry.name: entry for entry in entries}
+    sharing = {(entry.file, entry.beside): entry for entry in entries}
+    held = [(each, named.get(each.name) or sharing.get(each.key)) for each in found.pool.held()]
+    return json_reply({"models": [running(each, entry) for each, entry in held if entry]})
 
 
 def running(loaded: Loaded, entry: Entry) -> dict[str, Any]:
@@ -93,5 +102,22 @@ async def show(request: Request) -> Response:
         raise ModelNotFound(name=parse(local(name)).short) from error
     except CloudDisabled as error:
         raise CloudDisabled(what="remote model details are unavailable") from error
-    reply = await asyncio.to_thread(shown, entry, verbose=asked.verbose, system=asked.system, options=asked.options)
-    return json_reply(reply)
+    found = await told(services(request), entry, asked)
+    if request.headers.get("user-agent", "").startswith(COPILOT):
+        info = {**found.model_info, "general.basename": asked.model or asked.name}
+        found = structs.replace(found, model_info=dict(sorted(info.items())))
+    return json_reply(found)
+
+
+async def told(found: Services, entry: Entry, asked: ShowRequest) -> Shown:
+    """Raises ModelNotFound where its file is gone, as Ollama does, or NotGguf."""
+    go_template = found.settings.go_template
+
+    def tell() -> Shown:
+        return shown(entry, verbose=asked.verbose, system=asked.system, options=asked.options, go_template=go_template)
+
+    try:
+        return await asyncio.to_thread(tell)
+    except FileMissing as error:
+        log.warning("%s: %s", entry.name, error)
+        raise ModelNotFound(name=entry.parsed.short) from error

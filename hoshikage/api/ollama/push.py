@@ -15,7 +15,7 @@ from hoshikage.errors import BadName, HoshikageError, ModelNotFound
 from hoshikage.models.entry import Entry
 from hoshikage.models.hubs.base import Progress
 from hoshikage.models.manifest import place
-from hoshikage.models.names import parse
+from hoshikage.models.names import parse_exact
 from hoshikage.models.registry import Registry
 
 INSTEAD = (
@@ -40,6 +40,7 @@ async def push(request: Request) -> Response:
 
 def known(registry: Registry, name: str) -> Entry | None:
     try:
+        parse_exact(name)
         return registry.find(name)
     except (BadName, ModelNotFound):
         return None
@@ -50,7 +51,7 @@ async def missing(registry: Registry, name: str) -> AsyncGenerator[Progress, Non
     yield Progress(status="retrieving manifest")
     yield Progress(status="couldn't retrieve manifest")
     try:
-        path = place(registry.files.home, parse(name))
+        path = place(registry.files.home, parse_exact(name))
     except BadName as error:
         raise HoshikageError(reason="invalid model name") from error
     raise HoshikageError(reason=f"open {path}: no such file or directory")

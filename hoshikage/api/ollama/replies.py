@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hoshikage.api.declared import context_header, own
-from hoshikage.api.errors import IN_STREAM, OllamaError
+from hoshikage.api.errors import ASKED_MODEL, IN_STREAM, OllamaError, StreamFault
 from hoshikage.api.http import WARNING, Stream, encode, json_reply, until_disconnect, warning_headers
 from hoshikage.api.ollama.logprobs import member
 from hoshikage.conversation import Delta, Finished, TextDelta, ThinkingDelta, TokenLogprob, ToolCallDelta
@@ -27,8 +27,14 @@ class Body(Protocol):
 
 
 NDJSON = "application/x-ndjson"
-RUNNING = (ContextOverflow, EngineCrashed, SequenceFailed)
+RUNNING = (StreamFault, ContextOverflow, EngineCrashed, SequenceFailed)
 """What Ollama finds out when it streams already."""
+
+
+def note(request: Request, model: str, *, stream: bool) -> None:
+    """What the errors of this request depend on."""
+    setattr(request.state, ASKED_MODEL, model)
+    setattr(request.state, IN_STREAM, RUNNING if stream else ())
 
 
 def stamp(unix_ns: int) -> str:
@@ -99,7 +105,6 @@ class Asked:
 async def answered(request: Request, asked: Asked, deltas: AsyncGenerator[Delta, None]) -> Response:
     """NDJSON or one object; the status and the headers are decided when the prompt is known to fit."""
     started_ns = time.perf_counter_ns()
-    setattr(request.state, IN_STREAM, RUNNING if asked.stream else ())
     started = await until_disconnect(request, anext(deltas))
     headers = {**context_header(started), **warning_headers(asked.warnings, asked.num_ctx, started)}
     if asked.stream:

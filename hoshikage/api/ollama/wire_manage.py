@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from msgspec import Struct, field
 
-from hoshikage.api.errors import OllamaFault
+from hoshikage.api.errors import OllamaFault, StreamFault
 from hoshikage.api.ollama.decode import GoMap
 from hoshikage.api.ollama.wire import Message
 from hoshikage.conversation import Message as Turn
-from hoshikage.errors import BadName, PullError
+from hoshikage.errors import BadName, CloudDisabled, PullError
 from hoshikage.models.blobs import place
-from hoshikage.models.names import parse
+from hoshikage.models.names import parse_exact
 from hoshikage.models.recipe import Recipe
 from hoshikage.models.truth import Files
 
@@ -46,7 +46,8 @@ class CreateRequest(Named, kw_only=True):
     """`files`, `adapters` and `draft_files` map a file's name to its digest; the files were uploaded before."""
 
     from_: str = field(default="", name="from")
-    files: dict[str, str] = field(default_factory=dict)
+    remote_host: str = ""
+    files: dict[str, str] | None = None
     adapters: dict[str, str] = field(default_factory=dict)
     draft_files: dict[str, str] = field(default_factory=dict)
     template: str = ""
@@ -66,32 +67,41 @@ class CreateRequest(Named, kw_only=True):
 def to_recipe(asked: CreateRequest, files: Files) -> Recipe:
     """Raises OllamaFault in the contract's words (§6.13)."""
     name = asked.model or asked.name
-    for each in (name, asked.from_ or name):
-        try:
-            parse(each)
-        except BadName as error:
-            raise OllamaFault(400, "invalid model name") from error
     if asked.draft_quantize:
         raise OllamaFault(400, "--draft-quantize requires a DRAFT model" if not asked.draft_files else DRAFT_QUANTIZE)
+    check_name(name, OllamaFault)
+    if asked.remote_host:
+        raise CloudDisabled(what="remote model is unavailable")
     if not asked.from_ and not asked.files:
-        raise OllamaFault(400, "neither 'from' or 'files' was specified")
+        nothing = "neither 'from' or 'files' was specified" if asked.files is None else "unknown type"
+        raise StreamFault(400, nothing)
+    if asked.from_:
+        check_name(asked.from_.strip(), StreamFault)
     return Recipe(
         name=name,
         base=asked.from_,
-        files=uploaded(asked.files, files.home),
+        files=uploaded(asked.files or {}, files.home),
         adapters=uploaded(asked.adapters, files.home),
         draft=next(iter(uploaded(asked.draft_files, files.home)), ""),
         template=asked.template or None,
         system=asked.system or None,
         license=licenses(asked.license),
         parameters=with_stops(asked.parameters),
-        messages=tuple(Turn(role=each.role, content=each.content) for each in asked.messages) or None,
+        messages=tuple(Turn(role=each.role.lower(), content=each.content) for each in asked.messages) or None,
         renderer=asked.renderer,
         parser=asked.parser,
         requires=asked.requires,
         quantize=asked.quantize or asked.quantization,
         ours=True,
     )
+
+
+def check_name(name: str, fault: type[OllamaFault]) -> None:
+    """Raises the fault."""
+    try:
+        parse_exact(name)
+    except BadName as error:
+        raise fault(400, "invalid model name") from error
 
 
 DRAFT_QUANTIZE = "a draft model is not quantized here; quantize it as a model of its own, and name that file"
@@ -111,7 +121,7 @@ def blob(name: str, digest: str, home: Path) -> Path:
     except PullError as error:
         raise OllamaFault(400, "invalid digest format") from error
     if not path.is_file():
-        raise OllamaFault(400, f"{name} is not here: upload it first, by POST /api/blobs/{digest}")
+        raise StreamFault(400, f"{name} is not here: upload it first, by POST /api/blobs/{digest}")
     return path
 
 

@@ -12,8 +12,10 @@ from hoshikage.api.http import json_reply, services
 from hoshikage.errors import EngineCrashed
 from hoshikage.models.loaded import Loaded
 
+VERSION = version("hoshikage")
+NS = 1_000_000_000
 ANSWER_SECONDS = 5.0
-"""How long a worker may think about its counters: it answers between two steps, a hung one never does."""
+"""How long a worker may be silent, or at one step: a hung one is for ever."""
 
 
 async def status(request: Request) -> Response:
@@ -23,7 +25,7 @@ async def status(request: Request) -> Response:
     ramdisk = to_builtins(opened.keeper.report())
     found = {
         "status": "ok",
-        "version": version("hoshikage"),
+        "version": VERSION,
         "models": models,
         "cooling_down": to_builtins(opened.cooldown.pauses()),
         "ramdisk": ramdisk,
@@ -33,8 +35,8 @@ async def status(request: Request) -> Response:
 
 
 async def counters(loaded: Loaded) -> dict[str, Any]:
-    """The worker's own counters, times in nanoseconds; only what it is where it does not answer in time, nothing where
-    it has ended."""
+    """The worker's own counters, times in nanoseconds; only what it is where it is silent, nothing where it has
+    ended."""
     engine = loaded.engine
     assert engine is not None  # noqa: S101  pool.loaded() holds only these
     known = {"name": loaded.name, "pid": engine.pid}
@@ -48,4 +50,5 @@ async def counters(loaded: Loaded) -> dict[str, Any]:
     names = [name for name in found.__struct_fields__ if name != "id"]
     types = {"k": engine.ready.type_k, "v": engine.ready.type_v}
     how = {"kv_types": types, "gpu_layers": engine.ready.gpu_layers, "repack": engine.load.repack}
-    return {**known, **how, "answers": True, **{name: getattr(found, name) for name in names}}
+    answers = found.step_ns < ANSWER_SECONDS * NS
+    return {**known, **how, "answers": answers, **{name: getattr(found, name) for name in names}}

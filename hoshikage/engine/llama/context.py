@@ -39,6 +39,7 @@ class Context:
             raise LoadFailed(reason=f"{reason}{WAY_OUT if CACHE_TYPE.search(reason) else ''}")
         model.adapters.apply(self.handle)
         self._memory = C.llama_get_memory(self.handle)
+        self.cells = int(C.llama_n_ctx(self.handle))
         self.window = model.window
         self._stateful = model.keeps_state
 
@@ -46,10 +47,6 @@ class Context:
         if self.handle:
             C.llama_free(self.handle)
             self.handle = None
-
-    @property
-    def cells(self) -> int:
-        return int(C.llama_n_ctx(self.handle))
 
     def decode(self, batch: Batch, *, causal: bool = True) -> bool:
         """Evaluate the batch; False if the KV cache has no room for it. Raises SequenceFailed otherwise.
