@@ -62,7 +62,7 @@ FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
         ('{"images":"x"}', FIELD.format("string", "GenerateRequest.images", "[]api.ImageData")),
         ('{"images":[{}]}', FIELD.format("object", "GenerateRequest.images", "api.ImageData")),
         ('{"context":"x"}', FIELD.format("string", "GenerateRequest.context", "[]int")),
-        ('{"context":[1e300]}', FIELD.format("number 1e+300", "GenerateRequest.context", "int")),
+        ('{"context":[1e300]}', FIELD.format("number 1e300", "GenerateRequest.context", "int")),
         ('{"context":[9223372036854775808]}', FIELD.format(f"number {1 << 63}", "GenerateRequest.context", "int")),
         ('{"context":[1,"x"]}', FIELD.format("string", "GenerateRequest.context", "int")),
     ],
