@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from msgspec import structs
+
 from hoshikage.answer import Reader
 from hoshikage.conversation import ChatRequest, Delta, Message
 from hoshikage.fitting import Fitted, uncut
@@ -52,7 +54,8 @@ async def continued(backend: Backend, entry: Entry, request: ChatRequest) -> Asy
 def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: ChatRequest, reader: Reader | None = None) -> Prompt:
     """The turns, with the model's own ones before those of the request, but after a system message."""
     first = 1 if request.messages and request.messages[0].role == "system" else 0
-    turns: tuple[Message, ...] = (*request.messages[:first], *entry.stored.messages, *request.messages[first:])
+    own = (structs.replace(each, images=()) for each in entry.stored.messages)  # a MESSAGE is text
+    turns: tuple[Message, ...] = (*request.messages[:first], *own, *request.messages[first:])
     images = Images.of(of_messages(request.messages))
     fit = backend.fitter.fit if request.truncate else uncut
     constrain = reader.begin if reader else None

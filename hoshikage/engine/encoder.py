@@ -39,3 +39,6 @@ class Encoder:
             picture.rows = self._encode(picture)
         except HoshikageError as error:
             picture.failure = str(error.data["reason"])
+        finally:
+            if picture.rows is None and not picture.failure:
+                picture.failure = "it could not be encoded"  # what was raised is ours to mend; trying again is no use

@@ -1,7 +1,10 @@
 """The loop and its encoder in this process: what becomes of a sequence whose picture cannot be encoded."""
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from fixtures.tiny_gguf import make_tiny
 from hoshikage.engine.encoder import Encoder
@@ -21,6 +24,19 @@ class Piece:
 
 def refused(_picture: Picture) -> object:
     raise SequenceFailed(reason="the projector could not encode the image")
+
+
+def broken(_picture: Picture) -> object:
+    raise ZeroDivisionError
+
+
+def test_a_picture_that_is_not_encoded_for_whatever_reason_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _told: None)
+    (picture,) = laid_out([Piece()], (), whole=False)[1]
+    encoder = Encoder(broken)
+    encoder.want(picture)
+    encoder.finish()
+    assert picture.failure == "it could not be encoded"
 
 
 def test_what_is_planned_of_a_sequence_that_fails_is_not_evaluated(tmp_path: Path) -> None:
