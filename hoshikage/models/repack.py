@@ -8,7 +8,7 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from hoshikage.engine.build import processor
+from hoshikage.engine.build import WITHOUT_AMX, installed_build, processor
 from hoshikage.engine.wire import Load
 from hoshikage.errors import HoshikageError
 from hoshikage.models.gguf import Tensor
@@ -66,10 +66,11 @@ def rows_of(flags: Collection[str]) -> Mapping[str, int]:
 
 
 def cpu_flags() -> frozenset[str]:
-    """Those of this machine; llama.cpp is compiled for them. Apple's chips all have what counts here."""
+    """Those of this machine that llama.cpp is compiled for. Apple's chips all have what counts here."""
     if platform.machine() == "arm64" and platform.system() == "Darwin":
         return frozenset({"asimddp"})
-    return frozenset(processor().split())
+    flags, built = frozenset(processor().split()), installed_build()
+    return flags - {"amx_int8"} if built and WITHOUT_AMX in built.cmake_args else flags
 
 
 def _fits(tensor: Tensor, rows: Mapping[str, int]) -> bool:

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hoshikage.engine.llama.model import Model
 from hoshikage.engine.sequence import Sequence
 from tests.engine.driver import BATCH, Driver, cold, opened
 
+Row = NDArray[np.floating[Any]]
 TEXT = "The keeper of the lighthouse wrote down the wind, the tide and every ship that passed. " * 200
 NEW = 6
+SAME = 0.7
+"""The shape of a batch alone moves logarithms by up to 0.3 on some CPUs; one wrong token of 600 moves them by 1.3."""
 
 
 @pytest.fixture(scope="module", params=["dense", "windowed"])
@@ -23,6 +28,18 @@ def model(request: pytest.FixtureRequest) -> Iterator[Model]:
 
 def prompt(model: Model, length: int, seed: int = 0) -> list[int]:
     return model.tokenize(f"{seed}: {TEXT}", add_special=True)[:length]
+
+
+def apart(logits: Row, others: Row) -> float:
+    """The greatest difference of the logarithms of the 100 most probable tokens' probabilities."""
+    likely = np.argsort(others)[-100:]
+    return float(np.abs(logprobs(logits) - logprobs(others))[likely].max())
+
+
+def logprobs(logits: Row) -> Row:
+    raised = logits.astype(np.float64) - float(logits.max())
+    total = float(np.log(np.exp(raised).sum()))
+    return raised - total
 
 
 def chunk_ends(n_prompt: int, n_told: int) -> list[int]:
@@ -49,7 +66,7 @@ def test_a_restored_prefix_gives_the_logits_of_a_cold_run(model: Model, tmp_path
     assert again.reuse.value == ("hit_snapshot" if kept else "miss_swa")
     rest = again.tokens[kept : again.n_prompt]
     expected = cold(model, told, chunk_ends(first.n_prompt, len(told)), kept, rest)
-    assert np.abs(restoring.ends[2] - expected).max() <= 1
+    assert apart(restoring.ends[2], expected) < SAME
     assert restoring.ends[2].argmax() == expected.argmax()
 
 
@@ -88,7 +105,7 @@ def test_a_growing_cache_keeps_its_sequences(model: Model) -> None:
         driver.run(*(Sequence(i, "a", prompt(model, 400, i), 4000, 5) for i in range(4)))
     assert (small.cache.context.cells, large.cache.context.cells) == (2048, 4096)
     for id_, logits in large.ends.items():
-        assert np.abs(small.ends[id_] - logits).max() <= 1
+        assert apart(small.ends[id_], logits) < SAME
     small.close()
     large.close()
 
@@ -110,7 +127,7 @@ def test_a_shared_prefix_gives_the_logits_of_a_cold_run(model: Model) -> None:
     driver.close()
     assert second.n_cached == 600
     expected = cold(model, told, [256, 512, 600], 600, second.tokens[600:603])
-    assert np.abs(driver.ends[1] - expected).max() <= 1
+    assert apart(driver.ends[1], expected) < SAME
 
 
 def test_evicted_conversations_come_back(model: Model, tmp_path: Path) -> None:
