@@ -24,6 +24,9 @@ NUDGE_BYTES = 1_000_000
 FRANCE = {"prompt": "The capital of France is", "raw": True, "options": {"num_predict": 4, "temperature": 0}}
 
 
+CLOSE_WAIT = "08"
+
+
 @dataclass
 class Scene:
     """The server, and how much memory it had after each round, in bytes."""
@@ -93,12 +96,22 @@ class Scene:
 
 
 def descriptors(pid: int) -> list[str]:
-    """What a process has open."""
+    """What a process has open, but for connections that their clients have closed: those end at the HTTP server's next
+    look, up to 20 seconds later."""
     found = []
     for each in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
             found.append(str(each.readlink()))
-    return found
+    left = {f"socket:[{inode}]" for inode in left_by_clients()}
+    return [each for each in found if each not in left]
+
+
+def left_by_clients() -> Iterator[str]:
+    """The inodes of sockets whose other end is closed."""
+    for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        state, inode = row.split()[3], row.split()[9]
+        if state == CLOSE_WAIT:
+            yield inode
 
 
 @contextlib.contextmanager
@@ -107,6 +120,6 @@ def opened(home: Path, starter: Path, **settings: str) -> Iterator[Scene]:
     hoshikage(home, "add", str(make_tiny(home.with_name(f"{home.name}-other.gguf"), window=4096)), "other")
     with serve(home, starter, **{**SETTINGS, **settings}) as program, program.client() as client:
         scene = Scene(program, client)
-        scene.answer({"prompt": "x", "raw": True}, "other")
+        scene.answer({"prompt": "x", "raw": True, "options": {"num_predict": 1}}, "other")
         scene.answer({"prompt": TALE, "raw": True, "options": {"num_predict": 1}})
         yield scene
