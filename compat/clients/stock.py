@@ -10,28 +10,32 @@ import httpx
 from tests.program import Program, hoshikage, serve
 
 LIMIT_SECONDS = 20
+THOUGHT = """{{ if .Thinking }}<think>
+{{ .Thinking }}
+</think>
+
+{{ end }}"""
+THINKS = """{{ if .Think }}<think>
+{{ end }}"""
 TOOLS_TEMPLATE = """{{ if .Tools }}<|im_start|>system
 You may call these functions:{{ range .Tools }}
 {{ .Function }}{{ end }}<|im_end|>
 {{ end }}{{ range .Messages }}<|im_start|>{{ .Role }}
-{{ if .Thinking }}<think>
-{{ .Thinking }}
-</think>
-
-{{ end }}{{ .Content }}{{ range .ToolCalls }}<tool_call>
+THOUGHT{{ .Content }}{{ range .ToolCalls }}<tool_call>
 {"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
 </tool_call>{{ end }}<|im_end|>
 {{ end }}<|im_start|>assistant
-{{ if .Think }}<think>
-{{ end }}"""
+THINKS"""
 HANDY = {
     "model": "handy",
     "from": "starter",
-    "template": TOOLS_TEMPLATE,
+    "template": TOOLS_TEMPLATE.replace("THOUGHT", THOUGHT).replace("THINKS", THINKS),
     "parameters": {"num_predict": 60, "temperature": 0},
     "stream": False,
 }
 """A model with a template that tells of tools, since the starter's own does not; it calls what it has seen called."""
+PROMPT = {**HANDY, "template": TOOLS_TEMPLATE.replace("THOUGHT", "").replace("THINKS", "")}
+"""The same without thinking: its answers are short and begin at once."""
 
 
 @contextlib.contextmanager

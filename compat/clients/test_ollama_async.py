@@ -29,8 +29,10 @@ async def test_a_chat_streams_and_ends_with_its_counts(client: ollama.AsyncClien
 
 
 async def test_a_generation_keeps_to_its_schema(client: ollama.AsyncClient) -> None:
-    schema = {"type": "object", "properties": {"likes": {"enum": ["tea", "coffee"]}}, "required": ["likes"]}
-    answer = await client.generate("starter", "Tea or coffee?", format=schema, options={"num_predict": 32})
+    likes = {"properties": {"likes": {"enum": ["tea", "coffee"]}}, "required": ["likes"]}
+    schema = {"type": "object", **likes, "additionalProperties": False}
+    options = {"num_predict": 100, "temperature": 0}
+    answer = await client.generate("starter", "Tea or coffee?", format=schema, options=options)
     assert json.loads(answer.response or "")["likes"] in {"tea", "coffee"}
 
 

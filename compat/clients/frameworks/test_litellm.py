@@ -9,7 +9,12 @@ from tests.program import Program
 HELLO = [{"role": "user", "content": "Say hello."}]
 STORY = [{"role": "user", "content": "Tell me a very long story about a river."}]
 PROVIDERS = pytest.mark.parametrize("provider", ["ollama_chat", "ollama"])
-LIKES = {"type": "object", "properties": {"likes": {"enum": ["tea", "coffee"]}}, "required": ["likes"]}
+LIKES = {
+    "type": "object",
+    "properties": {"likes": {"enum": ["tea", "coffee"]}},
+    "required": ["likes"],
+    "additionalProperties": False,
+}
 
 
 def asked(server: Program, provider: str, tokens: int = 16, **more: object) -> dict[str, object]:
@@ -35,8 +40,8 @@ def test_a_chat_streams(stock: Program, provider: str) -> None:
 
 @PROVIDERS
 async def test_asked_asynchronously_it_says_the_same(stock: Program, provider: str) -> None:
-    parts = [part async for part in await litellm.acompletion(**asked(stock, provider, stream=True))]
-    whole = litellm.completion(**asked(stock, provider)).choices[0].message.content
+    parts = [part async for part in await litellm.acompletion(**asked(stock, provider, seed=1, stream=True))]
+    whole = litellm.completion(**asked(stock, provider, seed=1)).choices[0].message.content
     assert "".join(part.choices[0].delta.content or "" for part in parts).strip() == whole.strip()
 
 

@@ -3,7 +3,12 @@ import { Ollama } from "ollama";
 
 const STORY = [{ role: "user", content: "Tell me a very long story about a river." }];
 const HELLO = [{ role: "user", content: "Say hello." }];
-const LIKES = { type: "object", properties: { likes: { enum: ["tea", "coffee"] } }, required: ["likes"] };
+const LIKES = {
+  type: "object",
+  properties: { likes: { enum: ["tea", "coffee"] } },
+  required: ["likes"],
+  additionalProperties: false,
+};
 
 const TOOL = {
   type: "function",

@@ -9,7 +9,7 @@ import pytest
 from compat.clients.openwebui.page import Page, browser
 from compat.clients.openwebui.relay import Relay, relayed
 from compat.clients.openwebui.server import opened
-from compat.clients.stock import HANDY, stocked
+from compat.clients.stock import PROMPT, stocked
 
 pytestmark = pytest.mark.timeout(1200)
 PATIENCE = 500
@@ -22,7 +22,7 @@ CHATS_ONLY = {f"ENABLE_{each}_GENERATION": "False" for each in ("TITLE", "TAGS",
 def relay(starter: Path, minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
     """Before a server with a `handy` model, which is told of tools and whose answers end soon."""
     with stocked(tmp_path_factory.mktemp("models") / "home", starter, minilm) as program:
-        httpx.post(f"{program.url}/api/create", json=HANDY, timeout=60).raise_for_status()
+        httpx.post(f"{program.url}/api/create", json=PROMPT, timeout=60).raise_for_status()
         with relayed(program.url) as relay:
             yield relay
 
