@@ -101,6 +101,9 @@ def restoring(scene: Scene, dice: Random) -> Iterator[int]:
     if ".kv" not in maps(pid):
         raise missed(pid, "it was restored")
     yield found
+    asked.wait()
+    if asked.text and asked.error:
+        raise Missed("it had begun to answer")
     asked.assert_whole()
     assert asked.lines[-1]["hoshikage"]["cache"]["reason"] == "hit_disk"
 

@@ -119,13 +119,8 @@ async def played(desk: Desk, each: Round) -> None:
     try:
         await asyncio.to_thread(die, engine.pid, each.manner, contextlib.nullcontext())
     finally:
-        thaw_if_alive(engine.pid)
+        thaw(engine.pid)
         told = await asyncio.gather(vectors, thirsty, other, return_exceptions=True)
     if not (under_way and isinstance(told[0], EngineCrashed)):
         raise Missed(f"one of them had ended: {told}")
     assert told[2] == TOKENS
-
-
-def thaw_if_alive(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        thaw(pid)

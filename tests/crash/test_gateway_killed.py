@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -61,6 +60,5 @@ def kill_gateway(scene: Scene, pid: int) -> None:
     assert pid in started
     scene.program.process.kill()
     scene.program.process.wait()
-    with suppress(ProcessLookupError):
-        thaw(pid)
+    thaw(pid)
     until(lambda: all(gone(each) for each in started), "a worker is left", DIES_SECONDS)

@@ -1,5 +1,6 @@
 """A worker seen and ended from outside: frozen, looked at, then killed or left without memory. It has no part in it."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -65,7 +66,9 @@ def freeze(pid: int) -> None:
 
 
 def thaw(pid: int) -> None:
-    os.kill(pid, signal.SIGCONT)
+    """Let it go on, unless it has ended: kill -9 reaches what is frozen, too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def die(pid: int, manner: Manner, nudge: AbstractContextManager[None]) -> None:
