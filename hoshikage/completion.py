@@ -3,36 +3,32 @@
 It is never cut: the engine refuses what is too long.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
-from hoshikage.answer import Reader
+from hoshikage.asking import ask, preview
 from hoshikage.conversation import CompletionRequest, Delta, Message
 from hoshikage.errors import RequestError
 from hoshikage.fitting import Fitted
-from hoshikage.generation import Backend, Prompt, check_generates, check_sees, generate, rendered
+from hoshikage.generation import Backend, Prompt, check_generates, check_sees
 from hoshikage.images import Images, marked
 from hoshikage.models.entry import Entry
-from hoshikage.plan import Plan, plan_of
+from hoshikage.plan import Plan
 from hoshikage.prompts import Text
 from hoshikage.templates import go_chat
 
 
 def complete(backend: Backend, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-    """The deltas that continue a prompt.
-
-    Raises ModelError at once, and QuotaExceeded, Overloaded and what plan_of() and generate() raise."""
-    return continued(backend, found(backend, request), request)
+    """The deltas that continue a prompt. Raises ModelError at once, and what ask() raises."""
+    entry = found(backend, request)
+    return ask(backend, entry, request, partial(prompt_of, backend, entry, request), request.template)
 
 
 async def completion_text(backend: Backend, request: CompletionRequest) -> Fitted:
-    """What would be sent for it. Raises what complete() and generate() raise."""
+    """What would be sent for it. Raises what complete() raises."""
     entry = found(backend, request)
-    with backend.admission.enter(request.owner):
-        plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
-        return await rendered(backend, entry, request, prompt_of(backend, plan, entry, request))
+    return await preview(backend, entry, request, partial(prompt_of, backend, entry, request), request.template)
 
 
 def found(backend: Backend, request: CompletionRequest) -> Entry:
@@ -45,17 +41,7 @@ def found(backend: Backend, request: CompletionRequest) -> Entry:
     return entry
 
 
-async def continued(backend: Backend, entry: Entry, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-    with backend.admission.enter(request.owner) as ticket:
-        plan = await asyncio.to_thread(plan_of, entry, request, backend.settings, template=request.template)
-        reader = Reader(plan)
-        prompt = replace(prompt_of(backend, plan, entry, request), constrain=reader.begin)
-        async with aclosing(reader.read(generate(backend, entry, request, prompt, ticket))) as deltas:
-            async for delta in deltas:
-                yield delta
-
-
-def prompt_of(backend: Backend, plan: Plan, entry: Entry, request: CompletionRequest) -> Prompt:
+def prompt_of(backend: Backend, entry: Entry, request: CompletionRequest, plan: Plan) -> Prompt:
     """As it is where it is raw, else by the plan, with the model's own messages unless tokens stand in their place."""
     images = Images.of([(f"images[{at}]", image) for at, image in enumerate(request.images)])
     (question,) = marked([Message(role="user", content=request.prompt, images=request.images)], images.mark)

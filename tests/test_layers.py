@@ -36,6 +36,7 @@ ROOMS = (
     "generation",
     "plan",
     "answer",
+    "asking",
     "chat",
     "completion",
     "embedding",
